@@ -3,7 +3,6 @@
 import os
 import random
 import re
-import socket
 import subprocess
 import sys
 
@@ -11,8 +10,14 @@ import pytest
 
 from tests.helpers import bucket_runs
 import zsgen
+from zsgen.core import config as config_lib
 from zsgen.core import errors, storage
+from zsgen.models.gguf import __main__ as gguf
+from zsgen.orders import __main__ as orders
 from zsgen.reports import __main__ as reports
+from zsgen.reports import store_view
+from zsgen.rewrites import __main__ as rewrites
+from zsgen.train import bucket_paths, starts
 from zsgen.verify import command as verify_command
 
 
@@ -61,7 +66,19 @@ def test_all_stages_on_several_hosts(
   assert "small" in page.read_text()
   table = zsgen.compare([f"{bucket_url}/runs/{local.run.name}"])
   assert table.schema.metadata[b"reference"] == b"small"
-  store = zsgen.load_store(f"{bucket_url}/stores/{local.store.name}")
+  (order,) = (tmp_path / "local" / "orders").iterdir()
+  order_url = f"{bucket_url}/orders/{order.name}"
+  assert orders.main(["show", order_url]) == 0
+  assert orders.main(["diff", order_url, str(order)]) == 0
+  assert orders.main(["export", order_url, str(tmp_path / "order")]) == 0
+  assert orders.main(["verify", order_url]) == 0
+  store_url = f"{bucket_url}/stores/{local.store.name}"
+  assert store_view.main([store_url, "--head=1"]) == 0
+  run_url = f"{bucket_url}/runs/{local.run.name}"
+  out = ["--out", str(tmp_path / "steps")]
+  assert reports.main(["trajectory", run_url, *out]) == 0
+  assert list((tmp_path / "steps").glob("*/steps.parquet"))
+  store = zsgen.load_store(store_url)
   assert store.fingerprint == zsgen.load_store(local.store).fingerprint
 
 
@@ -85,8 +102,7 @@ def test_killed_ten_times_the_bytes_are_the_same(
     if deaths == 10:
       break
   process = bucket_runs.start(small, bucket_url, tmp_path, host="d")
-  _, err = process.communicate()
-  assert process.returncode == 0, err
+  bucket_runs.finish(process)
   assert deaths == 10
   bucket_runs.elsewhere(monkeypatch, tmp_path)
   (name,) = {
@@ -120,22 +136,12 @@ def test_processes_share_nothing_but_the_bucket(
     small, workdirs, bucket_url, tmp_path, monkeypatch
 ):
   (local,) = (workdirs.get(small, "train") / "runs").iterdir()
-  with socket.socket() as probe:
-    probe.bind(("127.0.0.1", 0))
-    port = probe.getsockname()[1]
   processes = [
-      bucket_runs.start(
-          *(small, bucket_url, tmp_path),
-          host=f"host-{index}",
-          JAX_COORDINATOR_ADDRESS=f"127.0.0.1:{port}",
-          JAX_NUM_PROCESSES="2",
-          JAX_PROCESS_ID=str(index),
-      )
-      for index in range(2)
+      bucket_runs.start(small, bucket_url, tmp_path, **process)
+      for process in bucket_runs.processes_of_a_job()
   ]
   for process in processes:
-    _, err = process.communicate()
-    assert process.returncode == 0, err
+    bucket_runs.finish(process)
   bucket_runs.elsewhere(monkeypatch, tmp_path)
   assert verify_command.main([bucket_url]) == 0
   run = zsgen.load_run(f"{bucket_url}/runs/{local.name}")
@@ -221,6 +227,60 @@ def test_other_buckets_are_refused():
       errors.InputError, match=r"--workdir is 's3://b/w', .*Use one of them"
   ):
     storage.open_workdir("s3://b/w")
+
+
+URL = "gs://zsgen-test/w"
+
+
+@pytest.mark.parametrize(
+    ("main", "arguments", "message"),
+    [
+        (reports.main, ["front", URL], "must be a local path"),
+        (reports.main, ["arrangement", URL], "--out=DIRECTORY"),
+        (reports.main, ["compare", URL, "--out", "gs://b/c.html"], "--out is"),
+        (rewrites.main, [URL], "--out=DIRECTORY"),
+        (orders.main, ["trace", URL], f"ORDER is '{URL}'"),
+        (orders.main, ["import", "order", "--store", URL], "--store is"),
+        (orders.main, ["export", URL, URL], f"OUT is '{URL}'"),
+        (gguf.main, [URL, "out"], f"FILE is '{URL}'"),
+    ],
+)
+def test_commands_for_local_paths_refuse_urls(main, arguments, message, capsys):
+  assert main(arguments) == 2
+  error = capsys.readouterr().err
+  assert message in error
+  assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "workdir", "name"),
+    [
+        ("gs://abc/w/runs/r-0123456789", "gs://abc/w", "runs/r-0123456789"),
+        ("gs://abc/w/sweeps/s-0123456789", "gs://abc/w", "sweeps/s-0123456789"),
+        ("gs://abc/w/runs", "gs://abc/w", "runs"),
+        ("gs://abc/runs/w/runs/r", "gs://abc/runs/w", "runs/r"),
+        ("gs://abc/sweeps/w", "gs://abc/sweeps/w", ""),
+        ("gs://abc", "gs://abc", ""),
+    ],
+)
+def test_urls_in_a_workdir(url, workdir, name, tmp_path, monkeypatch):
+  bucket_runs.elsewhere(monkeypatch, tmp_path)
+  mounted = storage.find(bucket_paths.locate(url, "the path"))
+  assert mounted is not None
+  assert (mounted.bucket.url, mounted.name, mounted.url) == (workdir, name, url)
+
+
+def test_missing_and_damaged_starts_are_one_message(bucket_url):
+  bucket = storage.Bucket(bucket_url)
+  bucket.write("runs/r/manifest.json", b'{"kind')
+  for run, message in (
+      ("runs/none-0123456789@5", "model.init names gs://.*, where no run is"),
+      ("runs/r@last", "must be the number of a step"),
+      ("runs/r", "cannot be read as JSON"),
+  ):
+    model = config_lib.Model(init=f"run:{bucket_url}/{run}")
+    with pytest.raises(errors.InputError, match=message):
+      starts.make(model, 0)
 
 
 def test_nothing_to_read_is_one_message(bucket_url):

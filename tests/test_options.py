@@ -84,7 +84,12 @@ TARGET = {"metric": "heldout/loss", "below": 1.0}
             {"model": {"rope_local_theta": 5.0}},
             "rope_local_theta is 5.0, but .*pattern has no 'local' block",
         ),
-        ({"model": {"init": "run:gs://b/x"}}, "init is 'gs://b/x', .* a URL"),
+        ({"model": {"init": "hf:gs://b/x"}}, "init is 'gs://b/x', .* a URL"),
+        ({"model": {"init": "run:s3://b/x"}}, "init is 's3://b/x', .*only tho"),
+        (
+            {"order": {"embedder": "hidden", "checkpoint": "s3://b/x@5"}},
+            "order.checkpoint is 's3://b/x', .*only those of Google",
+        ),
         ({"lora": {"alpha": 3.0}}, "alpha is 3.0, but config.lora.rank is 0"),
         (
             {

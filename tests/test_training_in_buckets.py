@@ -13,7 +13,7 @@ from tests.helpers import bucket_runs
 import zsgen
 from zsgen import pipeline
 from zsgen.core import config as config_lib
-from zsgen.core import storage
+from zsgen.core import errors, storage
 from zsgen.verify import command as verify_command
 
 CUT_OFF = pathlib.Path(__file__).with_name("helpers") / "cut_off.py"
@@ -50,6 +50,40 @@ def test_a_fork_has_the_bytes_of_a_local_one(
   assert verify_command.main([f"{bucket_url}/runs/{local.name}"]) == 0
 
 
+def test_a_start_from_a_bucket_has_the_bytes_of_a_local_one(
+    small, workdirs, bucket_url, tmp_path, monkeypatch
+):
+  """Starts, and embeds, by the checkpoints of a run in another workdir."""
+  parent = workdirs.run(small, tmp_path / "local").run
+  zsgen.run(small, bucket_url, ["train"])
+  bucket_runs.elsewhere(monkeypatch, tmp_path)
+
+  def train(run: str, workdir: pathlib.Path) -> pathlib.Path:
+    """Trains a run that begins where another one is after 5 steps."""
+    small.name = "next"
+    small.model.init = f"run:{run}@5"
+    small.order = {"embedder": "gradient", "gradient_dim": 16, "budget": 8}
+    small.order.checkpoints = (f"{run}@5", f"{run}@10")
+    small.order.text = "prompt+answer"
+    result = zsgen.run(small, workdir, ["train"]).run
+    assert result is not None
+    return result
+
+  url = f"{bucket_url}/runs/{parent.name}"
+  local, run = train(parent, tmp_path / "a"), train(url, tmp_path / "b")
+  assert run.name == local.name
+  assert _results(run) == _results(local)
+  # The copies have no checkpoint, which is read where it is.
+  assert not list(storage.cache().rglob(f"{parent.name}/checkpoints"))
+  bucket = storage.Bucket(bucket_url)
+  state = f"runs/{parent.name}/checkpoints/5/state"
+  bucket.delete(name for name in bucket.list(state) if "manifest" in name)
+  with pytest.raises(errors.InputError, match="checkpoint is damaged") as e:
+    train(url, tmp_path / "c")
+  assert "\n" not in str(e.value)
+  assert not list((tmp_path / "c").glob("runs/*"))
+
+
 def test_an_order_is_remade_once_whoever_is_killed(
     small, bucket_url, tmp_path, monkeypatch, capsys
 ):
@@ -70,8 +104,7 @@ def test_an_order_is_remade_once_whoever_is_killed(
     codes.append(process.returncode)
     assert codes[-1] in (-9, 0), err
   process = bucket_runs.start(small, bucket_url, tmp_path, host="c")
-  _, err = process.communicate()
-  assert process.returncode == 0, err
+  bucket_runs.finish(process)
   assert -9 in codes
   bucket_runs.elsewhere(monkeypatch, tmp_path)
   actual, expected = _results(_copy(bucket_url, local)), _results(local)

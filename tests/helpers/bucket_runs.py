@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import socket
 import subprocess
 import sys
 
@@ -61,9 +62,35 @@ def start(
   return _popen(command, tmp_path / host, environment)
 
 
+def processes_of_a_job() -> list[dict[str, str]]:
+  """Returns arguments of `start` for two processes of one job.
+
+  They are on hosts of their own.
+  """
+  with socket.socket() as probe:
+    probe.bind(("127.0.0.1", 0))
+    port = probe.getsockname()[1]
+  return [
+      {
+          "host": f"host-{index}",
+          "JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{port}",
+          "JAX_NUM_PROCESSES": "2",
+          "JAX_PROCESS_ID": str(index),
+      }
+      for index in range(2)
+  ]
+
+
+def finish(process: subprocess.Popen) -> str:
+  """Waits for a process, which must succeed; returns what is on stderr."""
+  _, printed = process.communicate()
+  assert process.returncode == 0, printed
+  return printed
+
+
 def start_sweep(
     config: ml_collections.ConfigDict,
-    url: str,
+    url: str | pathlib.Path,
     tmp_path: pathlib.Path,
     *flags: str,
     host: str = "a",

@@ -3,48 +3,18 @@
 import contextlib
 import errno
 import io
-import json
 import os
 import subprocess
 import sys
-import time
-import types
 
 import pytest
 import rich.console
 
 from launch import claims, progress, sharing, sweep
+from tests.helpers import sweeps
 import zsgen
 from zsgen.core import artifacts, errors, locks
 from zsgen.reports import comparison_report, notes
-
-ORDERS = {"random": {"arrangement": "random"}, "near": {"pick": "nearest"}}
-NAMES = ["near-s0", "near-s3", "random-s0", "random-s3"]
-
-
-@pytest.fixture
-def config(small):
-  """Returns a config of a sweep of two orders under two seeds."""
-  small.sweep = {"orders": ORDERS, "seeds": (0, 3)}
-  return small
-
-
-@pytest.fixture
-def started(monkeypatch):
-  """Points that were trained, by a pipeline that only says it is done."""
-  names = []
-
-  def run(configs, workdir):
-    names.append("+".join(config.name for config in configs))
-    paths = [workdir / "runs" / config.name for config in configs]
-    for path in paths:
-      path.mkdir(parents=True)
-      (path / "result.json").write_text("{}")
-    return paths
-
-  fake = types.SimpleNamespace(run_population=run)
-  monkeypatch.setattr(zsgen, "pipeline", fake, raising=False)
-  return names
 
 
 @pytest.fixture
@@ -59,20 +29,14 @@ def compared(monkeypatch):
   return calls
 
 
-def _run(config, tmp_path, **options):
-  console = rich.console.Console(file=io.StringIO(), width=200)
-  path = sweep.run(config, tmp_path, console=console, **options)
-  return path, console.file.getvalue()
-
-
 def test_points_are_orders_by_seeds(config):
   actual = sweep.points(config)
-  assert [name for name, _ in actual] == NAMES
+  assert [name for name, _ in actual] == sweeps.NAMES
   assert [point.seed for _, point in actual] == [0, 3, 0, 3]
   assert actual[2][1].order.arrangement == "random"
   assert actual[0][1].order.arrangement == "tmt"
   assert actual[0][1].order.budget == config.order.budget
-  assert {point.name for _, point in actual} == set(NAMES)
+  assert {point.name for _, point in actual} == set(sweeps.NAMES)
   assert sweep.points(config) == actual
   assert "sweep" in config  # The caller's config is as it was.
 
@@ -99,36 +63,36 @@ def test_points_may_differ_in_any_section(small):
 
 def test_points_are_trained_together(config, tmp_path, started, compared):
   config.population = 3
-  _run(config, tmp_path)
-  assert started == ["+".join(NAMES[:3]), NAMES[3]]
+  sweeps.run(config, tmp_path)
+  assert started == ["+".join(sweeps.NAMES[:3]), sweeps.NAMES[3]]
   assert len(compared) == 1
 
 
 def test_a_sweep_trains_all_and_compares(config, tmp_path, started, compared):
-  path, output = _run(config, tmp_path)
-  assert started == NAMES
+  path, output = sweeps.run(config, tmp_path)
+  assert started == sweeps.NAMES
   assert "point 2: random-s0 (3 of 4)" in output
   assert path.parent == tmp_path / "sweeps"
   [(points, missing)] = compared
-  assert [f"{point.order}-s{point.seed}" for point in points] == NAMES
+  assert [f"{point.order}-s{point.seed}" for point in points] == sweeps.NAMES
   assert missing == []
   # Again: nothing is trained, the comparison is made anew.
-  assert _run(config, tmp_path)[0] == path
-  assert started == NAMES
+  assert sweeps.run(config, tmp_path)[0] == path
+  assert started == sweeps.NAMES
 
 
 def test_the_last_point_of_a_cluster_compares(
     config, tmp_path, started, compared
 ):
   for point in (3, 0, 2):
-    path, output = _run(config, tmp_path, point=point)
+    path, output = sweeps.run(config, tmp_path, point=point)
     assert path is None
   assert "3 of 4 points are finished" in output
   assert not compared
-  path, _ = _run(config, tmp_path, report=True)
+  path, _ = sweeps.run(config, tmp_path, report=True)
   assert path is not None
   assert compared.pop()[1] == ["near-s3"]
-  assert _run(config, tmp_path, point=1)[0] == path
+  assert sweeps.run(config, tmp_path, point=1)[0] == path
   assert compared.pop()[1] == []
   assert started == ["random-s3", "near-s0", "random-s0", "near-s3"]
 
@@ -143,42 +107,42 @@ def test_a_stopped_point_stops_the_sweep(config, tmp_path, started):
 
   zsgen.pipeline.run_population = stop
   with pytest.raises(errors.Stopped):
-    _run(config, tmp_path)
-  assert started == NAMES[:1]
+    sweeps.run(config, tmp_path)
+  assert started == sweeps.NAMES[:1]
   zsgen.pipeline.run_population = train
   with pytest.raises(errors.InputError):  # Nothing real is compared.
-    _run(config, tmp_path)
-  assert started == NAMES
+    sweeps.run(config, tmp_path)
+  assert started == sweeps.NAMES
 
 
 def test_exchanged_notes_of_points(config, tmp_path, started, compared):
-  _run(config, tmp_path)
+  sweeps.run(config, tmp_path)
   first, second, *_ = sorted(tmp_path.glob("sweeps/*/points/*.json"))
   text = first.read_text()
   first.write_text(second.read_text())
   with pytest.raises(errors.InputError, match=r"near-s0.json: .*copied here"):
-    _run(config, tmp_path)
+    sweeps.run(config, tmp_path)
   first.write_text('{"rum": "runs/near-s0"}')
   with pytest.raises(
       errors.InputError, match=r"near-s0.json: .*Delete it, and"
   ):
-    _run(config, tmp_path)
+    sweeps.run(config, tmp_path)
   first.write_text(text)
-  assert _run(config, tmp_path)[0]
-  assert started == NAMES
+  assert sweeps.run(config, tmp_path)[0]
+  assert started == sweeps.NAMES
 
 
 def test_a_deleted_run_is_retrained(config, tmp_path, started, compared):
-  _run(config, tmp_path, point=0)
+  sweeps.run(config, tmp_path, point=0)
   (tmp_path / "runs" / "near-s0" / "result.json").unlink()
   (tmp_path / "runs" / "near-s0").rmdir()
-  _run(config, tmp_path, point=0)
+  sweeps.run(config, tmp_path, point=0)
   assert started == ["near-s0", "near-s0"]
   assert not compared
 
 
 def _directory(config, tmp_path):
-  _run(config, tmp_path, report=True)  # Names the sweep.
+  sweeps.run(config, tmp_path, report=True)  # Names the sweep.
   (path,) = (tmp_path / "sweeps").iterdir()
   return path
 
@@ -188,11 +152,11 @@ def test_points_of_other_processes_are_left_to_them(
 ):
   directory = _directory(config, tmp_path)
   with contextlib.ExitStack() as worker:
-    worker.enter_context(claims.hold(directory, NAMES[0], 60))
+    worker.enter_context(claims.hold(directory, sweeps.NAMES[0], 60))
     # It dies while this process waits.
     monkeypatch.setattr(sharing.time, "sleep", lambda _: worker.close())
-    path, output = _run(config, tmp_path)
-  assert started == [*NAMES[1:], NAMES[0]]
+    path, output = sweeps.run(config, tmp_path)
+  assert started == [*sweeps.NAMES[1:], sweeps.NAMES[0]]
   assert output.count("waits for what others train: near-s0\n") == 1
   assert path == directory and compared.pop()[1] == []
 
@@ -210,7 +174,7 @@ def test_points_that_others_finish_are_not_trained(
 
   monkeypatch.setattr(sharing.time, "sleep", finish)
   with claims.hold(directory, "near-s3", 60):
-    _run(config, tmp_path)
+    sweeps.run(config, tmp_path)
   assert started == ["near-s0", "random-s0", "random-s3"]
   assert compared.pop()[1] == []
 
@@ -219,7 +183,7 @@ def test_a_population_takes_what_is_free(config, tmp_path, started, compared):
   config.population = 3
   directory = _directory(config, tmp_path)
   with contextlib.ExitStack() as worker:
-    worker.enter_context(claims.hold(directory, NAMES[1], 60))
+    worker.enter_context(claims.hold(directory, sweeps.NAMES[1], 60))
     train = zsgen.pipeline.run_population
 
     def run(configs, workdir):
@@ -227,8 +191,11 @@ def test_a_population_takes_what_is_free(config, tmp_path, started, compared):
       return train(configs, workdir)
 
     zsgen.pipeline.run_population = run
-    _run(config, tmp_path)
-  assert started == ["+".join([NAMES[0], *NAMES[2:]]), NAMES[1]]
+    sweeps.run(config, tmp_path)
+  assert started == [
+      "+".join([sweeps.NAMES[0], *sweeps.NAMES[2:]]),
+      sweeps.NAMES[1],
+  ]
 
 
 def test_a_point_that_another_process_trains(
@@ -241,10 +208,23 @@ def test_a_point_that_another_process_trains(
   )
   with claims.hold(directory, "near-s3", 60):
     with pytest.raises(errors.InputError, match=pattern):
-      _run(config, tmp_path, point=1)
-    _run(config, tmp_path, point=0)
-  _run(config, tmp_path, point=1)
+      sweeps.run(config, tmp_path, point=1)
+    sweeps.run(config, tmp_path, point=0)
+  sweeps.run(config, tmp_path, point=1)
   assert started == ["near-s0", "near-s3"]
+
+
+def test_a_watch_refuses_no_point(
+    config, tmp_path, started, compared, monkeypatch
+):
+  claim = _directory(config, tmp_path) / "claims" / "near-s3.json"
+  claim.parent.mkdir()
+  claim.touch()
+  with open(claim, "rb", buffering=0) as watch:
+    assert locks.lock(watch, is_shared=True)  # It looks, for a moment.
+    monkeypatch.setattr(locks.time, "sleep", lambda _: watch.close())
+    sweeps.run(config, tmp_path, point=1)
+  assert started == ["near-s3"]
 
 
 def test_a_file_system_without_locks(
@@ -254,27 +234,21 @@ def test_a_file_system_without_locks(
     raise OSError(errno.ENOLCK, "No locks available")
 
   monkeypatch.setattr(locks.fcntl, "flock", flock)
-  _, output = _run(config, tmp_path)
-  assert started == NAMES
+  _, output = sweeps.run(config, tmp_path)
+  assert started == sweeps.NAMES
   assert output.count("without locks: start this sweep only once") == 1
 
 
 def test_the_states_of_points(config, tmp_path, compared):
   directory = _directory(config, tmp_path)
-  manifest = {
-      **{"kind": "run", "made_by": {}, "store": "s", "order": "o"},
-      **{"batch_size": 4, "steps": 9},
-  }
-  for name in NAMES[:3]:
-    run = tmp_path / "runs" / artifacts.name(name, {})
-    run.mkdir(parents=True)
-    artifacts.write_manifest(run, manifest)
+  for name in sweeps.NAMES[:3]:
+    run = sweeps.begin_run(tmp_path, name)
     (run / "metrics.jsonl").write_text('{"step": 3}\n{"step": 4}\n{"ste')
-  run = f"runs/{artifacts.name(NAMES[0], {})}"
+  run = f"runs/{artifacts.name(sweeps.NAMES[0], {})}"
   (tmp_path / run / "result.json").write_text("{}")
-  notes.write_run(directory / f"points/{NAMES[0]}.json", run)
+  notes.write_run(directory / f"points/{sweeps.NAMES[0]}.json", run)
   with claims.hold(directory, "near-s3", 60):
-    states = progress.find_states(directory, NAMES)
+    states = progress.find_states(directory, sweeps.NAMES)
   assert [state.state for state in states] == [
       progress.FINISHED,
       progress.RUNNING,
@@ -289,32 +263,13 @@ def test_the_states_of_points(config, tmp_path, compared):
 
 
 @pytest.mark.slow
-def test_a_worker_that_is_killed_gives_its_point_back(config, root, tmp_path):
+def test_a_worker_that_is_killed_gives_its_point_back(config, tmp_path):
   """Kills one of two processes that share four points, while it trains."""
   config.order.budget = 80
-  values = json.dumps(config.to_dict())
-  (tmp_path / "config.py").write_text(
-      "import json, ml_collections\n\ndef get_config():\n"
-      f"  return ml_collections.ConfigDict(json.loads({values!r}))\n"
-  )
-  command = [sys.executable, "-m", "launch.sweep"]
-  flags = [f"--config={tmp_path / 'config.py'}", f"--workdir={tmp_path / 'w'}"]
-  pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-  first, second = (
-      subprocess.Popen([*command, *flags], cwd=root, **pipes) for _ in range(2)
-  )
-  try:
-    while not (logs := list((tmp_path / "w").glob("runs/*/metrics.jsonl"))):
-      assert first.poll() is None
-      time.sleep(0.05)
-    first.kill()
-    output, _ = second.communicate(timeout=240)
-  finally:
-    first.kill()
-    second.kill()
-  assert logs and second.returncode == 0, output
+  workdir = tmp_path / "w"
+  output = sweeps.kill_one_of_two(config, workdir, tmp_path, workdir)
   runs = list((tmp_path / "w/runs").iterdir())
-  assert sorted(run.name.rpartition("-")[0] for run in runs) == NAMES
+  assert sorted(run.name.rpartition("-")[0] for run in runs) == sweeps.NAMES
   assert all((run / "result.json").exists() for run in runs)
   assert "comparison.html" in output
 
@@ -323,7 +278,7 @@ def test_a_worker_that_is_killed_gives_its_point_back(config, root, tmp_path):
 def test_real_runs_end_in_a_comparison(config, tmp_path):
   config.sweep.seeds = (0,)
   config.order.budget = 12
-  path, output = _run(config, tmp_path)
+  path, output = sweeps.run(config, tmp_path)
   actual = artifacts.read_json(path / "comparison.json")
   assert list(actual["orders"]) == ["near", "random"]  # Keys are sorted.
   assert actual["reference"] == "random"
@@ -337,12 +292,15 @@ def test_real_runs_end_in_a_comparison(config, tmp_path):
     ("section", "message"),
     [
         (None, "config.sweep must be a section"),
-        ({"orders": ORDERS}, "config.sweep must be a section"),
+        ({"orders": sweeps.ORDERS}, "config.sweep must be a section"),
         ({"orders": {}, "seeds": (0,)}, "orders must name at least one"),
-        ({"orders": ORDERS, "points": ORDERS, "seeds": (0,)}, "must be a sec"),
+        (
+            {"orders": sweeps.ORDERS, "points": sweeps.ORDERS, "seeds": (0,)},
+            "must be a sec",
+        ),
         ({"orders": {"a": 1}, "seeds": (0,)}, "config.sweep.orders.a"),
-        ({"orders": ORDERS, "seeds": ()}, "config.sweep.seeds"),
-        ({"orders": ORDERS, "seeds": (0, 0)}, "config.sweep.seeds"),
+        ({"orders": sweeps.ORDERS, "seeds": ()}, "config.sweep.seeds"),
+        ({"orders": sweeps.ORDERS, "seeds": (0, 0)}, "config.sweep.seeds"),
         ({"orders": {"a": {"pik": "nearest"}}, "seeds": (0,)}, '"pick"'),
     ],
 )
@@ -371,7 +329,7 @@ def test_options_of_points_cannot_be_set_for_all(config, small):
 
 def test_a_missing_point(config, tmp_path):
   with pytest.raises(errors.InputError, match="has points 0 to 3"):
-    _run(config, tmp_path, point=4)
+    sweeps.run(config, tmp_path, point=4)
 
 
 def test_the_command_prints_errors_in_one_line(root, tmp_path):

@@ -1,53 +1,34 @@
 """Sweeps whose workdir is in a bucket."""
 
 import contextlib
-import io
 import json
-import socket
 import time
-import types
 
 import pytest
 import rich.console
 
 from launch import claims, progress, sharing, sweep
-from tests.helpers import bucket_runs
+from tests.helpers import bucket_runs, sweeps
 import zsgen
 from zsgen.core import artifacts, errors, storage
+from zsgen.reports import __main__ as reports
 from zsgen.reports import comparison_report
 from zsgen.train import run_copies
 from zsgen.verify import command as verify_command
 
-NAMES = ["near-s0", "near-s3", "random-s0", "random-s3"]
+
+@pytest.fixture
+def config(config):
+  """Returns the config of a sweep whose leases are short."""
+  config.machine.lease = 5
+  return config
 
 
 @pytest.fixture
-def config(small):
-  """Returns a config of a sweep of two orders under two seeds."""
-  orders = {"random": {"arrangement": "random"}, "near": {"pick": "nearest"}}
-  small.sweep = {"orders": orders, "seeds": (0, 3)}
-  small.machine.lease = 5
-  return small
-
-
-@pytest.fixture
-def started(monkeypatch):
-  """Points that were trained, by a pipeline that only uploads results."""
-  names = []
-
-  def run(configs, workdir):
-    names.append("+".join(config.name for config in configs))
-    root = storage.open_workdir(workdir)
-    runs = [root / "runs" / config.name for config in configs]
-    for path in runs:
-      path.mkdir(parents=True, exist_ok=True)
-      artifacts.publish_sealed(path / "result.json", {})
-    return runs
-
-  fake = types.SimpleNamespace(run_population=run)
-  monkeypatch.setattr(zsgen, "pipeline", fake, raising=False)
+def started(started, monkeypatch):
+  """Points that were trained as if; the comparison is a page without them."""
   monkeypatch.setattr(comparison_report, "write", _write)
-  return names
+  return started
 
 
 def _write(directory, points, missing):
@@ -56,23 +37,17 @@ def _write(directory, points, missing):
   return []
 
 
-def _run(config, url, **options):
-  console = rich.console.Console(file=io.StringIO(), width=200)
-  path = sweep.run(config, url, console=console, **options)
-  return path, console.file.getvalue()
-
-
 def test_hosts_share_the_points(
     config, bucket_url, started, monkeypatch, tmp_path
 ):
-  directory, _ = _run(config, bucket_url, report=True)
+  directory, _ = sweeps.run(config, bucket_url, report=True)
   with contextlib.ExitStack() as worker:
-    worker.enter_context(claims.hold(directory, NAMES[0], 60))
+    worker.enter_context(claims.hold(directory, sweeps.NAMES[0], 60))
     bucket_runs.elsewhere(monkeypatch, tmp_path)
     # The worker of the first host gives its point up while this one waits.
     monkeypatch.setattr(sharing.time, "sleep", lambda _: worker.close())
-    path, output = _run(config, bucket_url)
-  assert started == [*NAMES[1:], NAMES[0]]
+    path, output = sweeps.run(config, bucket_url)
+  assert started == [*sweeps.NAMES[1:], sweeps.NAMES[0]]
   assert output.count("waits for what others train: near-s0\n") == 1
   page = f"sweeps/{directory.name}/comparison.html"
   assert f"report   {bucket_url}/{page}" in output
@@ -80,45 +55,37 @@ def test_hosts_share_the_points(
   assert storage.Bucket(bucket_url).read(page) == b"page"
   # Nothing is trained twice, whichever host asks.
   bucket_runs.elsewhere(monkeypatch, tmp_path / "third")
-  _, output = _run(config, bucket_url, point=2)
+  _, output = sweeps.run(config, bucket_url, point=2)
   assert "random-s0 (3 of 4), already finished" in output
   assert len(started) == 4
 
 
 def test_a_point_of_another_host_is_named(config, bucket_url, started):
-  directory, _ = _run(config, bucket_url, report=True)
+  directory, _ = sweeps.run(config, bucket_url, report=True)
   with claims.hold(directory, "near-s3", 4):
     with pytest.raises(
         errors.InputError, match=r"on this point: process .*4 s"
     ):
-      _run(config, bucket_url, point=1)
+      sweeps.run(config, bucket_url, point=1)
   assert not started
 
 
 def test_a_stale_claim_is_taken_over(config, bucket_url, started):
-  directory, _ = _run(config, bucket_url, report=True)
+  directory, _ = sweeps.run(config, bucket_url, report=True)
   dead = storage.Lease(
       *(storage.Bucket(bucket_url), f"sweeps/{directory.name}/claims/near-s0"),
       seconds=0.2,
   )
   dead._take()  # As a process that is killed at once: no renewals.
   time.sleep(0.3)
-  _run(config, bucket_url)
-  assert started == NAMES
+  sweeps.run(config, bucket_url)
+  assert started == sweeps.NAMES
 
 
 def test_the_states_of_points(config, bucket_url, started, tmp_path):
-  directory, _ = _run(config, bucket_url, report=True)
+  directory, _ = sweeps.run(config, bucket_url, report=True)
   bucket = storage.Bucket(bucket_url)
-  run = directory.parents[1] / "runs" / artifacts.name("near-s3", {})
-  run.mkdir(parents=True)
-  artifacts.write_manifest(
-      run,
-      {
-          **{"kind": "run", "made_by": {}, "store": "s", "order": "o"},
-          **{"batch_size": 4, "steps": 9},
-      },
-  )
+  run = sweeps.begin_run(directory.parents[1], "near-s3")
   run_copies.push_head(run)
   log = f"runs/{run.name}/metrics.jsonl.parts"
   bucket.write(f"{log}/{0:015d}", b'{"step": 1}\n')
@@ -126,7 +93,7 @@ def test_the_states_of_points(config, bucket_url, started, tmp_path):
   with claims.hold(directory, "near-s3", 60):
     reader = sweep._open(config, bucket_url, rich.console.Console(), True)
     assert reader.directory != directory
-    states = progress.find_states(reader.directory, NAMES)
+    states = progress.find_states(reader.directory, sweeps.NAMES)
   assert [state.state for state in states] == ["free", "running", *["free"] * 2]
   assert states[1].steps == "3 of 9"
   assert states[1].holder.startswith("process ")
@@ -140,19 +107,7 @@ def test_a_worker_that_is_killed_gives_its_point_back(
   config.order.budget, config.machine.save_every = 80, 2
   local = tmp_path / "local"
   sweep.run(config, local)
-  first, second = (
-      bucket_runs.start_sweep(config, bucket_url, tmp_path, host=host)
-      for host in "ab"
-  )
-  logs = []
-  while not logs:
-    assert first.poll() is None
-    time.sleep(0.05)
-    logs = list((tmp_path / "a").rglob("runs/*/metrics.jsonl"))
-  first.kill()
-  first.communicate()
-  _, output = second.communicate()
-  assert second.returncode == 0, output
+  output = sweeps.kill_one_of_two(config, bucket_url, tmp_path, tmp_path / "a")
   assert f"{bucket_url}/sweeps/" in output
   bucket_runs.elsewhere(monkeypatch, tmp_path)
   for run in (local / "runs").iterdir():
@@ -161,7 +116,16 @@ def test_a_worker_that_is_killed_gives_its_point_back(
   (page,) = (local / "sweeps").glob("*/comparison.json")
   name = page.relative_to(local).as_posix()
   written = storage.Bucket(bucket_url).read(name)
-  assert json.loads(written or b"") == artifacts.read_json(page)
+  expected = artifacts.read_json(page)
+  assert json.loads(written or b"") == expected
+  bucket_runs.elsewhere(monkeypatch, tmp_path / "reader")
+  sweep_url = f"{bucket_url}/{name.rpartition('/')[0]}"
+  again = tmp_path / "again.html"
+  assert reports.main(["compare", sweep_url, "--out", str(again)]) == 0
+  actual = artifacts.read_json(again.with_suffix(".json"))
+  assert actual["orders"] == expected["orders"]
+  table = zsgen.compare([sweep_url])
+  assert set(table["label"].to_pylist()) == {"near"}  # With the reference.
 
 
 @pytest.mark.slow
@@ -183,28 +147,15 @@ def test_a_job_of_two_processes_claims_each_point_once(
       "seeds": (0,),
   }
   config.machine.lease = 60
-  with socket.socket() as probe:
-    probe.bind(("127.0.0.1", 0))
-    port = probe.getsockname()[1]
   job = [
-      bucket_runs.start_sweep(
-          *(config, bucket_url, tmp_path),
-          host=f"host-{index}",
-          JAX_COORDINATOR_ADDRESS=f"127.0.0.1:{port}",
-          JAX_NUM_PROCESSES="2",
-          JAX_PROCESS_ID=str(index),
-      )
-      for index in range(2)
+      bucket_runs.start_sweep(config, bucket_url, tmp_path, **process)
+      for process in bucket_runs.processes_of_a_job()
   ]
   while not list((tmp_path / "host-1").rglob("runs/*")):
     assert job[1].poll() is None
     time.sleep(0.1)
   alone = bucket_runs.start_sweep(config, bucket_url, tmp_path, host="alone")
-  outputs = []
-  for process in (*job, alone):
-    _, output = process.communicate()
-    assert process.returncode == 0, output
-    outputs.append(output)
+  outputs = [bucket_runs.finish(process) for process in (*job, alone)]
   trained = [
       line.partition(": ")[2].partition(" ")[0]
       for output in outputs

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import page_data
-from zsgen.core import errors
+from zsgen.core import errors, storage
 from zsgen.data import store as store_lib
 from zsgen.orders import order as order_lib
 from zsgen.orders import trace
@@ -43,6 +43,23 @@ def test_a_sweep_becomes_a_page(write_sweep, tmp_path, capsys):
   before = (out / picture).read_bytes()
   arrangement.write([tmp_path])
   assert (out / picture).read_bytes() == before
+
+
+@pytest.mark.slow
+def test_a_sweep_in_a_bucket_becomes_a_page(write_sweep, tmp_path, bucket_url):
+  directory = write_sweep()
+  local = tmp_path / "page"
+  arrangement.write([directory], local)
+  files = (file for file in tmp_path.glob("[os]*/**/*") if file.is_file())
+  runs = (file for file in tmp_path.glob("runs/**/*") if file.is_file())
+  storage.Bucket(bucket_url).upload(
+      (file, file.relative_to(tmp_path).as_posix()) for file in (*files, *runs)
+  )
+  name = "arrangement.json"
+  for path in ("", f"/{directory.relative_to(tmp_path)}"):
+    arguments = ["arrangement", f"{bucket_url}{path}", "--out"]
+    assert main_lib.main([*arguments, str(tmp_path / "copy")]) == 0
+    assert (tmp_path / "copy" / name).read_text() == (local / name).read_text()
 
 
 def _check_numbers(page, workdir):

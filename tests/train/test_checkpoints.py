@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 import contextlib
+import errno
 import resource
 import shutil
 import subprocess
@@ -11,8 +12,8 @@ import jax
 import numpy as np
 import pytest
 
-from zsgen.core import errors
-from zsgen.train import checkpoints, records
+from zsgen.core import errors, locks
+from zsgen.train import checkpoints, records, run_copies
 from zsgen.train import step as step_lib
 
 STATE = step_lib.State(
@@ -125,3 +126,44 @@ def test_one_process_locks_a_run(tmp_path):
     holder.wait()
   with records.lock(tmp_path, 60):
     pass
+
+
+def test_a_process_that_looks_does_not_refuse_another(tmp_path, monkeypatch):
+  path = tmp_path / run_copies.LOCK
+  path.touch()
+  with open(path, "rb", buffering=0) as looking:
+    assert locks.lock(looking, is_shared=True)
+    monkeypatch.setattr(locks.time, "sleep", lambda _: looking.close())
+    with records.lock(tmp_path, 60):
+      assert looking.closed
+      assert records.is_trained(tmp_path)
+  assert not records.is_trained(tmp_path)
+
+
+def test_runs_without_locks_are_reported_once(tmp_path, monkeypatch):
+  leases, lines = {tmp_path / name: 60.0 for name in "ab"}, []
+  for path in leases:
+    path.mkdir()
+  with records.lock_all(leases, lines.append):
+    assert not lines
+
+  def flock(*_):
+    raise OSError(errno.ENOLCK, "No locks available")
+
+  monkeypatch.setattr(locks.fcntl, "flock", flock)
+  with records.lock_all(leases, lines.append):
+    (line,) = lines
+  assert f"{tmp_path} is on a file system without locks" in line
+
+
+@pytest.mark.parametrize("text", [b"1\n23\n4567", b"12345\n", b"123456789"])
+def test_a_log_that_lost_its_end_is_cut_to_whole_lines(
+    text, tmp_path, monkeypatch
+):
+  monkeypatch.setattr(records, "_CHUNK", 2)  # Lines are longer.
+  path = tmp_path / "perf.jsonl"
+  path.write_bytes(text)
+  log = records.Log(path, 100)
+  log.write({})
+  log.close()
+  assert path.read_bytes() == text[: text.rfind(b"\n") + 1] + b"{}\n"

@@ -18,12 +18,13 @@ import numpy as np
 import rich.console
 import rich.table
 
-from zsgen.core import chatter, errors, terminal, texts
+from zsgen.core import chatter, errors, schema, terminal, texts
 from zsgen.data import differing_text
 from zsgen.data import store as store_lib
 from zsgen.orders import diff, exchange
 from zsgen.orders import order as order_lib
 from zsgen.orders import trace as trace_lib
+from zsgen.train import bucket_paths
 
 # Tools with the flags of an experiment.
 _EMBED, _ARRANGE = "embed", "arrange"
@@ -57,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
   show = tools.add_parser(
       "show", help="print the first examples and statistics of orders"
   )
-  show.add_argument("paths", nargs="+", type=pathlib.Path, metavar="ORDER")
+  show.add_argument("paths", nargs="+", metavar="ORDER")
   show.add_argument(
       "--head", type=_count, default=10, help="number of examples to print (10)"
   )
@@ -65,12 +66,12 @@ def _parser() -> argparse.ArgumentParser:
   differ = tools.add_parser(
       "diff", help="print the overlap and rank correlation of two orders"
   )
-  differ.add_argument("paths", nargs=2, type=pathlib.Path, metavar="ORDER")
+  differ.add_argument("paths", nargs=2, metavar="ORDER")
   differ.set_defaults(tool=_diff)
   check = tools.add_parser(
       "verify", help="check hashes, as python -m zsgen.verify does"
   )
-  check.add_argument("paths", nargs="+", type=pathlib.Path, metavar="PATH")
+  check.add_argument("paths", nargs="+", metavar="PATH")
   check.set_defaults(tool=_verify)
   _add_trace(tools)
   _add_exchange(tools)
@@ -93,7 +94,7 @@ def _add_trace(tools: Any) -> None:
   trace = tools.add_parser(
       "trace", help="measure distances of an order's prefixes to held-out tasks"
   )
-  trace.add_argument("path", type=pathlib.Path, metavar="ORDER")
+  trace.add_argument("path", metavar="ORDER")
   for name, default, description in (
       ("batch_size", 16, "examples per step"),
       ("every", 10, "steps between measurements"),
@@ -122,18 +123,15 @@ def _add_exchange(tools: Any) -> None:
   export = tools.add_parser(
       "export", help="write an order for other machines, with a card"
   )
-  export.add_argument("path", type=pathlib.Path, metavar="ORDER")
-  export.add_argument(
-      "out", type=pathlib.Path, metavar="OUT", help="the new directory"
-  )
+  export.add_argument("path", metavar="ORDER")
+  export.add_argument("out", metavar="OUT", help="the new directory")
   export.set_defaults(tool=_export)
   importer = tools.add_parser(
       "import", help="make an exported order over a store of the same source"
   )
-  importer.add_argument("path", type=pathlib.Path, metavar="DIR")
+  importer.add_argument("path", metavar="DIR")
   importer.add_argument(
       "--store",
-      type=pathlib.Path,
       required=True,
       help="the store, in the directory stores of a workdir",
   )
@@ -143,16 +141,17 @@ def _add_exchange(tools: Any) -> None:
 def _show(options: argparse.Namespace, console: rich.console.Console) -> None:
   """Prints the first examples and the statistics of orders."""
   for path in options.paths:
-    order = order_lib.Order.load(path)
-    store = store_lib.open_store(order.store_path)
-    order = order_lib.Order.load(path, store)
+    order, store = _open(path)
     console.print(_head(order, store, max(options.head, 0)))
     console.print(_facts(order.statistics(store), "statistics"))
 
 
 def _diff(options: argparse.Namespace, console: rich.console.Console) -> None:
   """Prints how much two orders of one store differ."""
-  first, second = (order_lib.Order.load(path) for path in options.paths)
+  first, second = (
+      order_lib.Order.load(bucket_paths.open_copy(path))
+      for path in options.paths
+  )
   stores = [order.manifest["made_by"]["store"] for order in (first, second)]
   if stores[0] != stores[1]:
     raise errors.InputError(
@@ -167,17 +166,16 @@ def _verify(options: argparse.Namespace, console: rich.console.Console) -> None:
   from zsgen.verify import command  # It needs runs, a layer above orders.
 
   del console
-  command.report(options.paths)
+  command.verify(options.paths)
 
 
 def _export(options: argparse.Namespace, console: rich.console.Console) -> None:
   """Writes an order as a directory that another store can import."""
-  order = order_lib.Order.load(options.path)
-  store = store_lib.open_store(order.store_path)
-  order = order_lib.Order.load(options.path, store)
-  exchange.write(order, store, options.out)
+  out = _local(options.out, "OUT")
+  order, store = _open(options.path)
+  exchange.write(order, store, out)
   console.print(
-      f"export {options.out}: {len(order):,} examples, fingerprint"
+      f"export {out}: {len(order):,} examples, fingerprint"
       f" {order.fingerprint}",
       markup=False,
   )
@@ -185,8 +183,9 @@ def _export(options: argparse.Namespace, console: rich.console.Console) -> None:
 
 def _import(options: argparse.Namespace, console: rich.console.Console) -> None:
   """Makes an order from an exported one, and prints how to train on it."""
-  store = store_lib.open_store(options.store)
-  order, is_same = exchange.read(options.path, store)
+  path = _local(options.path, "DIR")
+  store = store_lib.open_store(_local(options.store, "--store"))
+  order, is_same = exchange.read(path, store)
   console.print(f"order {order.path}", markup=False)
   if is_same:
     console.print(f"the same fingerprint: {order.fingerprint}")
@@ -197,17 +196,18 @@ def _import(options: argparse.Namespace, console: rich.console.Console) -> None:
     )
   console.print(
       "to train on it: --config.order.arrangement=file"
-      f" --config.order.path={options.path / order_lib.TABLE}",
+      f" --config.order.path={path / order_lib.TABLE}",
       markup=False,
   )
 
 
 def _trace(options: argparse.Namespace, console: rich.console.Console) -> None:
   """Writes a trace of an order, and prints its measures."""
-  order = order_lib.Order.load(options.path)
+  path = _local(options.path, "ORDER")  # The trace is written next to it.
+  order = order_lib.Order.load(path)
   store = store_lib.open_store(order.store_path)
   trace = trace_lib.make(
-      order_lib.Order.load(options.path, store),
+      order_lib.Order.load(path, store),
       store,
       options.batch_size,
       options.every,
@@ -240,6 +240,19 @@ def _measured(trace: trace_lib.Trace) -> rich.table.Table:
     values = (None if math.isnan(mean) else mean for mean in means)
     table.add_row(measure, *map(_number, values))
   return table
+
+
+def _open(path: str) -> tuple[order_lib.Order, store_lib.Store]:
+  """Opens an order, local or in a bucket, and its store."""
+  copy = bucket_paths.open_copy(path)
+  store = store_lib.open_store(order_lib.Order.load(copy).store_path)
+  return order_lib.Order.load(copy, store), store
+
+
+def _local(path: str, location: str) -> pathlib.Path:
+  """Returns a path; raises InputError if it is a URL."""
+  schema.check_local(path, location)
+  return pathlib.Path(path)
 
 
 def _head(

@@ -18,11 +18,11 @@ from zsgen.reports import (
 def main(arguments: Sequence[str] | None = None) -> int:
   """Writes pages or tables; returns the exit code: 0, or 2 for bad input."""
   options = vars(_parser().parse_args(arguments))
-  names = ("write", "paths", "out", "topic")
-  write, paths, out, topic = (options.pop(name) for name in names)
+  names = ("write", "paths", "out", "buckets", "topic")
+  write, paths, out, buckets, topic = (options.pop(name) for name in names)
   # The others are options of `write`.
   write = functools.partial(write, **options)
-  return command.write_output(write, paths, out, topic)
+  return command.write_output(write, paths, out, buckets, topic)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -55,7 +55,9 @@ def _parser() -> argparse.ArgumentParser:
       metavar="DIR",
       help="also write each figure for a paper, as PNG and SVG, to a directory",
   )
-  compare.set_defaults(write=comparison_command.write)
+  compare.set_defaults(
+      write=comparison_command.write, buckets=command.Buckets.READ
+  )
   on_arrangement = pages.add_parser(
       "arrangement",
       help="the experiments of 2406.11721 beside the published curves",
@@ -66,7 +68,9 @@ def _parser() -> argparse.ArgumentParser:
       "directories of sweeps of configs/arrangement, or workdirs",
       "in the workdir",
   )
-  on_arrangement.set_defaults(write=arrangement.write)
+  on_arrangement.set_defaults(
+      write=arrangement.write, buckets=command.Buckets.READ_WITH_OUT
+  )
   steps = pages.add_parser(
       "trajectory",
       help="the ids that runs consumed at each step, and the losses of held-out"
@@ -79,7 +83,11 @@ def _parser() -> argparse.ArgumentParser:
       "trajectories in the current directory",
       out_help="where a directory for each run goes",
   )
-  steps.set_defaults(write=trajectory_command.write, topic="tables")
+  steps.set_defaults(
+      write=trajectory_command.write,
+      buckets=command.Buckets.READ,
+      topic="tables",
+  )
   front = pages.add_parser(
       "front",
       help="one page that links the pages on both papers, with their targets",
@@ -87,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
   command.add_arguments(
       front, "WORKDIRS", "workdirs with such pages", "reports in the first one"
   )
-  front.set_defaults(write=front_page.write)
+  front.set_defaults(write=front_page.write, buckets=command.Buckets.REFUSED)
   return parser
 
 

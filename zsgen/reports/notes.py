@@ -9,7 +9,8 @@ from collections.abc import Mapping
 import pathlib
 from typing import NamedTuple
 
-from zsgen.core import artifacts, errors
+from zsgen.core import artifacts, errors, storage
+from zsgen.train import run_copies
 
 _ADVICE = "Delete it, and the sweep's command finds the run again."
 _SWEEP = "sweep.json"
@@ -33,6 +34,17 @@ def write_sweep(directory: pathlib.Path, sweep: Sweep) -> None:
   directory.mkdir(parents=True, exist_ok=True)
   value = {"name": sweep.name, "points": dict(sweep.points)}
   artifacts.publish_sealed(directory / _SWEEP, value, directory.name)
+
+
+def is_sweep(directory: pathlib.Path) -> bool:
+  """Returns whether a directory is that of a sweep."""
+  return artifacts.fetch(directory / _SWEEP)
+
+
+def find_sweeps(workdir: pathlib.Path) -> list[pathlib.Path]:
+  """Returns the directories of the sweeps of a workdir, ascending."""
+  sweeps = storage.children(workdir / "sweeps")
+  return [directory for directory in sweeps if is_sweep(directory)]
 
 
 def read_sweep(directory: pathlib.Path) -> Sweep:
@@ -71,6 +83,43 @@ def find_run(directory: pathlib.Path, point: str) -> pathlib.Path | None:
     return None
   run = directory.parents[1] / read_run(note)
   return run if artifacts.is_file(run / "result.json") else None
+
+
+def open_run(directory: pathlib.Path, point: str) -> pathlib.Path | None:
+  """Returns the finished run of a sweep's point, as `find_run` does, to be read.
+
+  Of one in a bucket, there is a local copy then.
+
+  Args:
+    directory: see `find_run`.
+    point: see `find_run`.
+
+  Raises:
+    InputError: the note is damaged, or the bucket cannot be used.
+  """
+  run = find_run(directory, point)
+  if run is not None:
+    run_copies.refresh(run)
+  return run
+
+
+def open_runs(directory: pathlib.Path) -> list[pathlib.Path]:
+  """Returns the runs of the points that have a note, finished or not.
+
+  Of those in a bucket, there are local copies then.
+
+  Args:
+    directory: the sweep's; [] is returned for one that is none.
+
+  Raises:
+    InputError: a note is damaged, or the bucket cannot be used.
+  """
+  runs = []
+  for note in storage.children(directory / "points"):
+    if note.suffix == ".json" and artifacts.fetch(note):
+      runs.append(directory.parents[1] / read_run(note))
+      run_copies.refresh(runs[-1])
+  return runs
 
 
 def write_run(note: pathlib.Path, run: str) -> None:

@@ -81,9 +81,9 @@ def _find(path: pathlib.Path, missing: list[str]) -> Iterator[pathlib.Path]:
     missing: gets the points of sweeps that have no finished run.
   """
   path = path.absolute()
-  if (path / "sweep.json").exists():
+  if notes.is_sweep(path):
     for point in notes.read_sweep(path).points:
-      run = notes.find_run(path, point)
+      run = notes.open_run(path, point)
       if run is None:
         missing.append(f"{path.name}/{point}")
       else:

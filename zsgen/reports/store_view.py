@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Sequence
-import pathlib
 
 import numpy as np
 import rich.table
@@ -12,6 +11,7 @@ from zsgen.core import chatter, errors, terminal
 from zsgen.data import store as store_lib
 from zsgen.data import tokenizers
 from zsgen.reports import batch_view
+from zsgen.train import bucket_paths
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
   console = terminal.Console()
   chatter.hide()
   try:
-    store = store_lib.open_store(options.path)
+    store = store_lib.open_store(bucket_paths.open_copy(options.path))
     tasks = [_task(store, name) for name in options.task]
     if options.dropped:
       console.print(_describe_dropped(store, options.task))
@@ -43,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
           " are between ⟦ and ⟧."
       ),
   )
-  parser.add_argument("path", type=pathlib.Path, metavar="STORE")
+  parser.add_argument("path", metavar="STORE")
   parser.add_argument(
       "--task",
       action="append",

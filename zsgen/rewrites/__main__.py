@@ -20,7 +20,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
       "next to the runs",
   )
   options = parser.parse_args(arguments)
-  return command.write_output(report.write, options.paths, options.out)
+  return command.write_output(
+      report.write,
+      options.paths,
+      options.out,
+      command.Buckets.READ_WITH_OUT,
+  )
 
 
 if __name__ == "__main__":

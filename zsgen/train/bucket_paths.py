@@ -1,13 +1,55 @@
-"""Paths in buckets that are only read: reports, `load_run`, `verify`."""
+"""Paths in buckets that are only read: reports, `verify`, runs to start from."""
 
 import os
 import pathlib
 
 from zsgen.core import artifacts, errors, storage
-from zsgen.train import run_copies
+from zsgen.train import record_digests, run_copies
 
 # Artifacts that are copied although a path names only what they are in.
 _READ = ("runs", "evaluations")
+# A workdir's directory of sweeps, whose notes are copied when they are read.
+_SWEEPS = "sweeps"
+
+
+def locate(path: str, location: str) -> pathlib.Path:
+  """Returns the local directory of what is at a path; nothing is copied.
+
+  Args:
+    path: an artifact, a sweep, a section of a workdir, or a workdir. A local
+      one may begin with ~.
+    location: the option with this path, for messages.
+
+  Raises:
+    InputError: it is a URL that is not of the form gs://BUCKET/PATH.
+  """
+  if not storage.is_url(path):
+    return pathlib.Path(path).expanduser()
+  return _mount(storage.check_workdir(path, location))
+
+
+def open_run(path: str, location: str) -> pathlib.Path:
+  """Returns the directory of a run that an option names.
+
+  Of one in a bucket, it has copies of the files that tell what the run is, and
+  whether it is finished. Its checkpoints are read from the bucket.
+
+  Args:
+    path: the run's directory, which need not exist, or its URL.
+    location: the option, for messages.
+
+  Raises:
+    InputError: there is no such run in the bucket, or the bucket cannot be
+      used.
+  """
+  run = locate(path, location)
+  run_copies.pull_head(run, record_digests.RESULT)
+  if storage.find(run) and not (run / artifacts.MANIFEST).is_file():
+    raise errors.InputError(
+        f"{location} names {path}, where no run is: there is no"
+        f" {artifacts.MANIFEST}. Give a run's URL, gs://BUCKET/PATH/runs/NAME."
+    )
+  return run
 
 
 def open_copy(
@@ -17,11 +59,12 @@ def open_copy(
 ) -> pathlib.Path:
   """Returns the local copy of what is at a path in a bucket.
 
-  Stores and orders that runs refer to are copied when they are first read.
+  Stores and orders that runs refer to are copied when they are first read, and
+  so are the notes and the runs of a sweep.
 
   Args:
-    path: an artifact, a section of a workdir, or a workdir. One that is not a
-      URL is returned as it is.
+    path: an artifact, a sweep, a section of a workdir, or a workdir. One that
+      is not a URL is returned as it is.
     parent: the directory of the copy; by default, in the user's cache.
     whole: whether to copy all artifacts at the path, not only runs and
       evaluations.
@@ -33,15 +76,13 @@ def open_copy(
   if not storage.is_url(text):
     return pathlib.Path(text)
   url = storage.check_workdir(text, "the path")
-  workdir, name = _split(url)
-  # Not the copies that a run on this host may be writing.
-  local = storage.mount(workdir, parent or storage.cache() / "read")
-  target = local / name
-  matches, exports = _artifacts(target)
-  if not matches:
+  target = _mount(url, parent)
+  matches, exports, has_sweeps = _contents(target)
+  if not matches and not has_sweeps:
     raise errors.InputError(
         f"{url}: there is no run and no other artifact. Check the path; the"
-        " last part of a run's is its name, as in gs://BUCKET/PATH/runs/NAME."
+        " last part of a run's, or a sweep's, is its name, as in"
+        " gs://BUCKET/PATH/runs/NAME."
     )
   for artifact in matches:
     if artifact.parent.name == "runs":
@@ -55,21 +96,37 @@ def open_copy(
   return target
 
 
+def _mount(url: str, parent: pathlib.Path | None = None) -> pathlib.Path:
+  """Returns the local directory of a URL; see `open_copy` for `parent`."""
+  workdir, name = _split(url)
+  # Not the copies that a run on this host may be writing.
+  return storage.mount(workdir, parent or storage.cache() / "read") / name
+
+
 def _split(url: str) -> tuple[str, str]:
   """Returns the workdir of a path, and the rest of the path; "" if none."""
   scheme, _, path = url.partition("://")
   parts = path.split("/")
-  for index in range(1, len(parts)):
-    if parts[index] in artifacts.SECTIONS:
+  for index in reversed(range(1, len(parts))):
+    # A workdir, too, may be in a directory "sweeps", but its name has no hash.
+    is_sweep = parts[index] == _SWEEPS and any(
+        artifacts.is_hashed(name) for name in parts[index + 1 : index + 2]
+    )
+    if parts[index] in artifacts.SECTIONS or is_sweep:
       workdir = f"{scheme}://{'/'.join(parts[:index])}"
       return workdir, "/".join(parts[index:])
   return url, ""
 
 
-def _artifacts(
+def _contents(
     target: pathlib.Path,
-) -> tuple[list[pathlib.Path], list[pathlib.Path]]:
-  """Returns the local directories of artifacts at a path, and of exports."""
+) -> tuple[list[pathlib.Path], list[pathlib.Path], bool]:
+  """Returns what the bucket has at a path.
+
+  Returns:
+    Local directories of artifacts, and of exports, and whether there are
+    sweeps.
+  """
   mounted = storage.find(target)
   assert mounted is not None, "the path is mounted"
   bucket, name = mounted
@@ -84,4 +141,5 @@ def _artifacts(
       for entry in inside
       if entry[3:] == [artifacts.MANIFEST] and entry[2].startswith("export")
   }
-  return sorted(matches), sorted(exports)
+  has_sweeps = any(entry[0] == _SWEEPS for entry in entries)
+  return sorted(matches), sorted(exports), has_sweeps

@@ -73,10 +73,10 @@ def train(job: job_lib.Job) -> list[record_digests.Digests]:
             job.program.state_bytes,
         )
     )
-    for member in job.members:
-      stack.enter_context(
-          records.lock(member.path, member.config.machine.lease)
-      )
+    leases = {
+        member.path: member.config.machine.lease for member in job.members
+    }
+    stack.enter_context(records.lock_all(leases, job.log))
     # Until the last checkpoint is committed.
     stop = stack.enter_context(stopping.Stopping(job.path.name))
     saved = stack.enter_context(open_checkpoints(job))

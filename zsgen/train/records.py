@@ -5,14 +5,14 @@
 that a row is either empty or final.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import contextlib
 import hashlib
 import io
 import json
 import os
 import pathlib
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -22,10 +22,12 @@ from zsgen.train import batches, record_digests, run_copies
 
 METRICS, CONSUMED = "metrics.jsonl", "consumed.npy"
 LOGS = (METRICS, record_digests.PERF)
+# Bytes of a log that are read at once to find its last line.
+_CHUNK = 2**16
 
 
 @contextlib.contextmanager
-def lock(path: pathlib.Path, seconds: float) -> Iterator[None]:
+def lock(path: pathlib.Path, seconds: float) -> Iterator[bool]:
   """Locks a run's directory, until the end of the process at the latest.
 
   The lock of a run in a bucket is a lease, and its local copy is brought up to
@@ -35,27 +37,60 @@ def lock(path: pathlib.Path, seconds: float) -> Iterator[None]:
     path: the directory.
     seconds: the time of a lease.
 
+  Yields:
+    Whether another start of the run is refused; False if the file system has no
+    locks.
+
   Raises:
     InputError: another start of the run holds it.
   """
   if not hosts.is_first():
-    yield
+    yield True
     return
   with contextlib.ExitStack() as stack:
-    stack.enter_context(_flock(path))
+    has_lock = stack.enter_context(_flock(path))
     stack.enter_context(run_copies.leased(path, seconds))
+    yield has_lock or storage.find(path) is not None
+
+
+@contextlib.contextmanager
+def lock_all(
+    leases: Mapping[pathlib.Path, float], log: Callable[[str], None]
+) -> Iterator[None]:
+  """Locks the directories of the runs of a job; see `lock`.
+
+  Args:
+    leases: the time of a lease, by directory.
+    log: prints a line if the file system has no locks, one for all runs.
+
+  Raises:
+    InputError: another process trains one of the runs.
+  """
+  with contextlib.ExitStack() as stack:
+    unprotected = [
+        path
+        for path, seconds in leases.items()
+        if not stack.enter_context(lock(path, seconds))
+    ]
+    if unprotected:
+      log(
+          f"train    {unprotected[0].parent} is on a file system without locks:"
+          " a second start of a run at the same time is not refused, and both"
+          " write the same checkpoints and records. Start each run only once"
+      )
     yield
 
 
 @contextlib.contextmanager
-def _flock(path: pathlib.Path) -> Iterator[None]:
-  """Locks a directory of this host."""
-  with open(path / run_copies.LOCK, "wb", buffering=0) as file:
-    if locks.lock(file) is False:
+def _flock(path: pathlib.Path) -> Iterator[bool]:
+  """Locks a directory of this host; yields False if there are no locks."""
+  with open(path / run_copies.LOCK, "a+b", buffering=0) as file:
+    has_lock = locks.lock(file)
+    if has_lock is False:
       raise errors.InputError(
           f"{path}: another process trains this run. Wait for it, or end it."
       )
-    yield
+    yield bool(has_lock)
 
 
 def is_trained(path: pathlib.Path) -> bool:
@@ -78,12 +113,12 @@ class Log:
   """
 
   def __init__(self, path: pathlib.Path, length: int):
-    self._file = open(path, "ab")
-    size = self._file.tell()
+    self._file = open(path, "a+b")
+    size = self._file.seek(0, os.SEEK_END)
     if length < size:
       self._file.truncate(length)
     elif length > size:  # Of clocks, which may be lost.
-      self._file.truncate(path.read_bytes().rfind(b"\n") + 1)
+      self._file.truncate(_end_of_last_line(self._file, size))
     self._size = self._file.seek(0, os.SEEK_END)
     self._hash = record_digests.hash_prefix(path, self._size)
 
@@ -104,6 +139,24 @@ class Log:
   def close(self) -> None:
     """Writes the remaining values and closes the files."""
     self._file.close()
+
+
+def _end_of_last_line(file: BinaryIO, size: int) -> int:
+  """Returns the bytes up to the last line break; 0 if there is none.
+
+  Args:
+    file: an open file.
+    size: its length in bytes.
+  """
+  end = size
+  while end:
+    begin = max(end - _CHUNK, 0)
+    file.seek(begin)
+    line_break = file.read(end - begin).rfind(b"\n")
+    if line_break >= 0:
+      return begin + line_break + 1
+    end = begin
+  return 0
 
 
 class Table:

@@ -177,7 +177,7 @@ def pull(run: pathlib.Path) -> None:
   known = {*singles, *copy.parts}
   for file in _files(run):
     if file.relative_to(run).as_posix() not in known:
-      file.unlink()
+      file.unlink(missing_ok=True)
   copy.identities = {name: _identify(run / name) for name in singles}
   for name in filter(_SEGMENT.fullmatch, sizes):
     artifacts.exists((run / name).parent)
@@ -325,10 +325,13 @@ def _object(mounted: storage.Mounted, name: str, begin: int) -> str:
 
 def _files(run: pathlib.Path) -> Iterator[pathlib.Path]:
   """Yields the local files of a run that are copied."""
-  for file in sorted(run.rglob("*")):
-    name = file.relative_to(run).as_posix()
-    if file.is_file() and not _APART.fullmatch(name):
-      yield file
+  # Other processes of this host may be making the same copy: unlike `rglob`,
+  # `walk` ignores folders that disappear.
+  for folder, _, names in sorted(os.walk(run)):
+    for file in (pathlib.Path(folder, name) for name in sorted(names)):
+      name = file.relative_to(run).as_posix()
+      if file.is_file() and not _APART.fullmatch(name):
+        yield file
 
 
 def _identify(file: pathlib.Path) -> tuple[int, int]:

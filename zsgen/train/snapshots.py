@@ -13,10 +13,12 @@ from zsgen.core import artifacts, config, errors, plugins, schema
 from zsgen.core import mesh as mesh_lib
 from zsgen.train import (
     batches,
+    bucket_paths,
     checkpoints,
     lineage,
     optimizer,
     program,
+    run_copies,
     starts,
     trees,
 )
@@ -127,13 +129,15 @@ def open_snapshot(name: str, location: str) -> Snapshot:
   """Returns the checkpoint of a run.
 
   Args:
-    name: a run's directory, @ and a step.
+    name: a run's directory or URL, @ and a step.
     location: the option that names it, for messages.
 
   Raises:
     InputError: there is no such run or checkpoint, or the run is damaged.
   """
-  run, step = lineage.parse(name)
+  path, _, number = name.rpartition("@")
+  run, step = bucket_paths.open_run(path, location), int(number)
+  run_copies.refresh(run)  # Its segments tell the learning rate.
   if not run.is_dir():
     raise errors.InputError(
         f"{location} is {name!r}, but there is no directory {run}. Give that of"

@@ -26,25 +26,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
   )
   chatter.hide()
   try:
-    with tempfile.TemporaryDirectory() as scratch:
-      # What was copied before is not trusted.
-      paths = [
-          bucket_paths.open_copy(path, pathlib.Path(scratch), whole=True)
-          for path in parser.parse_args(arguments).paths
-      ]
-      report(paths)
+    verify(parser.parse_args(arguments).paths)
   except errors.InputError as error:
     print(texts.message(storage.public(str(error))), file=sys.stderr)
     return 2
   return 0
 
 
-def report(paths: Sequence[pathlib.Path]) -> None:
+def verify(paths: Sequence[str]) -> None:
   """Prints a line for each check that passes, as soon as it is done.
+
+  Args:
+    paths: what to check, local or in buckets; see `workdir.check`.
 
   Raises:
     InputError: its message has all problems, a line each.
   """
+  with tempfile.TemporaryDirectory() as scratch:
+    # What was copied before is not trusted.
+    _report(
+        [
+            bucket_paths.open_copy(path, pathlib.Path(scratch), whole=True)
+            for path in paths
+        ]
+    )
+
+
+def _report(paths: Sequence[pathlib.Path]) -> None:
+  """Checks local paths; see `verify`."""
   problems, damaged, count = [], 0, 0
   for path in paths:
     for result in workdir.check(path):

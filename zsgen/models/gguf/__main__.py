@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import pathlib
 import sys
 
-from zsgen.core import chatter, errors, terminal
+from zsgen.core import chatter, errors, schema, terminal
 from zsgen.pipeline import conversion
 
 
@@ -22,8 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
       description=__doc__,
       formatter_class=argparse.RawDescriptionHelpFormatter,
   )
-  parser.add_argument("file", type=pathlib.Path, metavar="FILE")
-  parser.add_argument("out", type=pathlib.Path, metavar="OUT")
+  parser.add_argument("file", metavar="FILE")
+  parser.add_argument("out", metavar="OUT")
   parser.add_argument(
       "--dtype",
       choices=("float32", "bfloat16"),
@@ -33,7 +33,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
   options = parser.parse_args(arguments)
   chatter.hide()
   try:
-    is_new = conversion.convert(options.file, options.out, options.dtype)
+    for name in ("file", "out"):
+      schema.check_local(getattr(options, name), name.upper())
+    is_new = conversion.convert(
+        pathlib.Path(options.file), pathlib.Path(options.out), options.dtype
+    )
   except errors.InputError as error:
     terminal.print_message(error)
     return 2

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 
-from zsgen.core import config, errors, schema
+from zsgen.core import config, errors, schema, storage
 from zsgen.core.schema import option
 from zsgen.data import store as store_lib
 from zsgen.data import tokenizers
@@ -160,9 +160,11 @@ def check_checkpoint(name: str, location: str) -> None:
   run, _, step = name.rpartition("@")
   if not (run and step.isascii() and step.isdigit()):
     raise errors.InputError(
-        f"{location} is {schema.show(name)}; it must be a run's directory, @"
-        " and the number of a step: 'RUN@STEP'."
+        f"{location} is {schema.show(name)}; it must be a run's directory or"
+        " URL, @ and the number of a step: 'RUN@STEP'."
     )
+  if storage.is_url(run):
+    storage.check_workdir(run, location)
 
 
 def check_rows(

@@ -40,10 +40,10 @@ class Options(by_model.Options):
   """The options of `gradient`."""
 
   # The parameters at which gradients are taken: "RUN@STEP", a run's directory
-  # and the step of a checkpoint, for each; (): those that the run starts from,
-  # which have no moments of Adam, and, when its order is arranged anew, those of
-  # that time, with their moments.
-  checkpoints: tuple[str, ...] = option((), kind="local", machine=True)
+  # or URL and the step of a checkpoint, for each; (): those that the run starts
+  # from, which have no moments of Adam, and, when its order is arranged anew,
+  # those of that time, with their moments.
+  checkpoints: tuple[str, ...] = option((), machine=True)
   # Trained parameters that gradients are taken by: a regular expression over
   # their whole path, such as r"blocks/.*/mlp/.*"; of a run with adapters, the
   # adapters are trained.

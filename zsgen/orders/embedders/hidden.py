@@ -25,10 +25,10 @@ _TOKENS = 8192
 class Options(by_model.Options):
   """The options of `hidden`."""
 
-  # The parameters that embed: "RUN@STEP", a run's directory and the step of a
-  # checkpoint; "": those that the run starts from and, when its order is
+  # The parameters that embed: "RUN@STEP", a run's directory or URL and the step
+  # of a checkpoint; "": those that the run starts from and, when its order is
   # arranged anew, those of that time.
-  checkpoint: str = option("", kind="local", machine=True)
+  checkpoint: str = option("", machine=True)
   # Blocks whose output is read, 0 for the embedding; -1: that of the last one
   # after the final norm.
   hidden_layer: int = option(-1, low=-1)

@@ -11,7 +11,7 @@ import re
 
 import numpy as np
 
-from zsgen.core import errors
+from zsgen.core import errors, storage
 from zsgen.reports import curves, notes
 
 LOSS = "heldout/loss"
@@ -151,11 +151,10 @@ def find(
 
 def _sweeps(path: pathlib.Path) -> tuple[list[pathlib.Path], bool]:
   """The sweeps that a path names, and whether it is a workdir."""
-  if (path / "sweep.json").exists():
+  if notes.is_sweep(path):
     return [path], False
-  if (path / "sweeps").is_dir():
-    files = sorted((path / "sweeps").glob("*/sweep.json"))
-    return [file.parent for file in files], True
+  if storage.children(path / "sweeps"):
+    return notes.find_sweeps(path), True
   raise errors.InputError(
       f"{path}: is neither a sweep's directory nor a workdir with sweeps. Name"
       " directories such as workdir/sweeps/arrangement_settings_nano-…"
@@ -169,7 +168,7 @@ def _open(
   by_data: dict[str, dict[str, dict[int, curves.RunRecords]]] = {}
   unfinished = []
   for point, (order, seed) in sweep.points.items():
-    path = notes.find_run(directory, point)
+    path = notes.open_run(directory, point)
     if path is None:
       unfinished.append(point)
       continue

@@ -92,10 +92,8 @@ def _runs(path: pathlib.Path) -> list[pathlib.Path]:
   path = path.absolute()
   if (path / "config.json").exists():
     return [path]
-  if (path / "points").is_dir():
-    points = sorted((path / "points").glob("*.json"))
-    workdir = path.parents[1]
-    return [workdir / notes.read_run(note) for note in points]
+  if runs := notes.open_runs(path):
+    return runs
   inside = path / "runs" if (path / "runs").is_dir() else path
   return sorted(file.parent for file in inside.glob("*/config.json"))
 

@@ -3,7 +3,8 @@
   new             drawn from the seed
   tiny            the base that is part of the package
   hf:DIR_OR_NAME  a Hugging Face directory, or a name on the hub
-  run:DIR         the newest checkpoint of a run; run:DIR@STEP another
+  run:DIR         the newest checkpoint of a run; run:DIR@STEP another. DIR may
+                  be the URL of a run in a bucket
 
 Files bring their architecture along; fields of `config.model` that contradict
 it are errors. `config.lora` adds adapters to any of them.
@@ -42,12 +43,12 @@ def make(
 def _make_base(model: config.Model, seed: int) -> Start:
   """Returns the start without `config.lora`."""
   kind, _, argument = model.init.partition(":")
-  schema.check_local(argument, "config.model.init")
   if model.init == "new":
     return new.make(model, seed)
   if model.init == "tiny":
     return tiny.make(model)
   if kind == "hf" and argument:
+    schema.check_local(argument, "config.model.init")
     return directory.make(model, argument)
   if kind == "run" and argument:
     return run.make(model, argument, _make_base)

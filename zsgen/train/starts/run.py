@@ -10,8 +10,10 @@ import jax
 from zsgen.core import artifacts, config, errors, schema
 from zsgen.core import mesh as mesh_lib
 from zsgen.models import lora as lora_lib
-from zsgen.train import checkpoints, record_digests, trees
+from zsgen.train import bucket_paths, checkpoints, record_digests, trees
 from zsgen.train.starts import adapters, api
+
+_OPTION = "config.model.init"
 
 
 class Checkpoint(NamedTuple):
@@ -138,7 +140,7 @@ def make(
 
   Args:
     model: the section `config.model`.
-    argument: a run's directory, perhaps with @ and a step.
+    argument: a run's directory or URL, perhaps with @ and a step.
     make_base: makes the start of the base of a run that trained adapters, given
       its model and seed.
 
@@ -146,12 +148,13 @@ def make(
     InputError: there is no such run or checkpoint, or the config contradicts
       it.
   """
-  path, step = _parse(argument)
+  name, step = _parse(argument)
   if step is not None and not step.isdecimal():
     raise errors.InputError(
         f"config.model.init is {model.init!r}: what follows @ must be the"
         " number of a step."
     )
+  path = bucket_paths.open_run(name, _OPTION)
   manifest = artifacts.read_manifest(path, "run")
   file = path / "config.json"
   saved = artifacts.read_sealed(
@@ -195,24 +198,29 @@ def make(
   )
 
 
-def _parse(argument: str) -> tuple[pathlib.Path, str | None]:
-  """Returns the run's directory, and the step after @ if there is one."""
+def _parse(argument: str) -> tuple[str, str | None]:
+  """Returns the run's path, and the step after @ if there is one."""
   name, separator, step = argument.rpartition("@")
-  path = pathlib.Path(name if separator else argument).expanduser()
-  return path, step if separator else None
+  return (name, step) if separator else (argument, None)
 
 
 def _find_base(init: str) -> str:
-  """Returns the Hugging Face base at the end of a chain of runs, or ""."""
+  """Returns the Hugging Face base at the end of a chain of runs, or "".
+
+  A run of the chain may be gone: its parameters are in the next one.
+  """
   kind, _, argument = init.partition(":")
   if kind == "hf":
     return argument
   if kind != "run":
     return ""
-  path = _parse(argument)[0] / "config.json"
-  if not path.is_file():  # The run is gone; its parameters are in this one.
+  try:
+    file = bucket_paths.locate(_parse(argument)[0], _OPTION) / "config.json"
+    if not artifacts.fetch(file):
+      return ""
+  except errors.InputError:  # Its bucket cannot be read here.
     return ""
-  return _find_base(artifacts.read_json(path)["model"]["init"])
+  return _find_base(artifacts.read_json(file)["model"]["init"])
 
 
 def _choose(
