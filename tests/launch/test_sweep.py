@@ -29,6 +29,28 @@ def config(small):
   return small
 
 
+class Candidates:
+  """Stands for `pipeline.find_members`: points of one length are alike."""
+
+  def __init__(self, config, workdir):
+    del workdir
+    self._first, self._names = config, [config.name]
+
+  @property
+  def is_full(self):
+    return len(self._names) == self._first.population
+
+  def add(self, config):
+    if config.order.budget == 1:
+      raise errors.InputError("config.order.budget is 1")
+    is_alike = config.order.budget == self._first.order.budget
+    self._names += [config.name] * is_alike
+    return is_alike
+
+  def choose(self):
+    return len(self._names), "2 of 8 GiB"
+
+
 @pytest.fixture
 def started(monkeypatch):
   """Points that were trained, by a pipeline that only says it is done."""
@@ -42,7 +64,7 @@ def started(monkeypatch):
       (path / "result.json").write_text("{}")
     return paths
 
-  fake = types.SimpleNamespace(run_population=run)
+  fake = types.SimpleNamespace(run_population=run, find_members=Candidates)
   monkeypatch.setattr(zsgen, "pipeline", fake, raising=False)
   return names
 
@@ -229,6 +251,108 @@ def test_a_population_takes_what_is_free(config, tmp_path, started, compared):
     zsgen.pipeline.run_population = run
     _run(config, tmp_path)
   assert started == ["+".join([NAMES[0], *NAMES[2:]]), NAMES[1]]
+
+
+@pytest.fixture
+def lengths(config):
+  """Returns a sweep of points of two lengths: a and c, b and d."""
+  budgets = {"a": 40, "b": 20, "c": 40, "d": 20}
+  points = {name: {"order": {"budget": n}} for name, n in budgets.items()}
+  config.sweep = {"points": points, "seeds": (0,)}
+  config.population = -1
+  return config
+
+
+def test_a_population_takes_what_has_its_shape(
+    lengths, tmp_path, started, compared
+):
+  _, output = _run(lengths, tmp_path)
+  assert started == ["a-s0+c-s0", "b-s0+d-s0"]
+  line = "population: b-s0, d-s0: 2 points as one program (2 of 8 GiB)\n"
+  assert line in output
+  (directory,) = (tmp_path / "sweeps").iterdir()
+  assert notes.find_population(directory, "c-s0") == ["a-s0", "c-s0"]
+
+
+def test_claims_of_points_of_another_shape_are_given_back(
+    lengths, tmp_path, started, compared
+):
+  directory, holders = _directory(lengths, tmp_path), []
+  train = zsgen.pipeline.run_population
+
+  def run(configs, workdir):
+    names = ("a-s0", "b-s0", "c-s0", "d-s0")
+    holders.append([bool(claims.holder(directory, name)) for name in names])
+    return train(configs, workdir)
+
+  zsgen.pipeline.run_population = run
+  _run(lengths, tmp_path)
+  assert holders == [[True, False, True, False], [False, True, False, True]]
+
+
+def test_a_point_that_cannot_be_trained_is_left_for_later(
+    lengths, tmp_path, started, compared
+):
+  lengths.sweep.points.b.order.budget = 1
+  _, output = _run(lengths, tmp_path)
+  assert "b-s0 is left for later: config.order.budget is 1\n" in output
+  assert started == ["a-s0+c-s0", "b-s0", "d-s0"]
+
+
+def _stop(lengths, tmp_path, population):
+  """Starts the sweep, which is stopped when its first points begin."""
+  train, lengths.population = zsgen.pipeline.run_population, population
+
+  def stop(configs, workdir):
+    raise errors.Stopped("stopped before step 2 of 10")
+
+  zsgen.pipeline.run_population = stop
+  with pytest.raises(errors.Stopped):
+    _run(lengths, tmp_path)
+  zsgen.pipeline.run_population = train
+  lengths.population = -1
+
+
+def test_a_population_that_was_stopped_is_resumed_as_it_was(
+    lengths, tmp_path, started, compared, monkeypatch
+):
+  for point in lengths.sweep.points.values():
+    point.order.budget = 40
+  _stop(lengths, tmp_path, population=2)
+  directory = _directory(lengths, tmp_path)
+  with contextlib.ExitStack() as worker:
+    worker.enter_context(claims.hold(directory, "b-s0", 60))
+    monkeypatch.setattr(sharing.time, "sleep", lambda _: worker.close())
+    _run(lengths, tmp_path)
+  # Its second member was claimed at first, so the others came before it.
+  assert started == ["c-s0+d-s0", "a-s0+b-s0"]
+
+
+def test_a_smaller_population_is_a_new_one(
+    lengths, tmp_path, started, compared
+):
+  for point in lengths.sweep.points.values():
+    point.order.budget = 40
+  _stop(lengths, tmp_path, population=-1)
+  lengths.population = 2
+  _run(lengths, tmp_path)
+  assert started == ["a-s0+b-s0", "c-s0+d-s0"]
+
+
+def test_a_member_is_not_trained_alone_by_mistake(
+    lengths, tmp_path, started, compared
+):
+  _stop(lengths, tmp_path, population=-1)
+  with pytest.raises(errors.InputError, match="population of a-s0, c-s0 has b"):
+    _run(lengths, tmp_path, point=2)
+  _run(lengths, tmp_path, point=1)
+  lengths.population = 1
+  _run(lengths, tmp_path, point=2)
+  assert started == ["b-s0", "c-s0"]
+  # The rest of a population that has a finished member is a new one.
+  lengths.population = -1
+  _run(lengths, tmp_path)
+  assert started[2:] == ["a-s0", "d-s0"]
 
 
 def test_a_point_that_another_process_trains(

@@ -104,7 +104,7 @@ def check_room(mesh: jax.sharding.Mesh, state_bytes: int) -> None:
   Raises:
     InputError: they do not fit; the message has both sizes and what helps.
   """
-  room = _room(mesh)
+  room = find_room(mesh)
   if state_bytes > room:
     raise errors.InputError(
         f"parameters and moments take {state_bytes / 2**30:,.3g} GiB of each"
@@ -114,7 +114,7 @@ def check_room(mesh: jax.sharding.Mesh, state_bytes: int) -> None:
     )
 
 
-def _room(mesh: jax.sharding.Mesh) -> float:
+def find_room(mesh: jax.sharding.Mesh) -> float:
   """Returns the bytes of memory of each device; infinite if unknown."""
   local = mesh.local_devices
   stats = local[0].memory_stats() or {}
