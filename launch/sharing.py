@@ -148,27 +148,27 @@ class _Queue:
   def _claim_free(self, stack: contextlib.ExitStack) -> list[int]:
     """Claims points that are neither finished nor claimed now."""
     sweep = self._sweep
-    held = stack.enter_context(_Claims(sweep))
+    own_claims = stack.enter_context(_Claims(sweep))
     for index in self._remaining:
       members = _find_begun(sweep, index)
       # A population is claimed with its first member, or not at all.
-      if members[0] != index or not all(map(held.take, members)):
-        held.keep([])
+      if members[0] != index or not all(map(own_claims.take, members)):
+        own_claims.keep([])
         continue
       if len(members) == 1 and sweep.points[index][1].population != 1:
-        members = self._choose(index, held)
+        members = self._choose(index, own_claims)
       for member in members:
         sweep.announce(member)
       _note_population(sweep, members)
       return members
     return []
 
-  def _choose(self, index: int, held: "_Claims") -> list[int]:
+  def _choose(self, index: int, own_claims: "_Claims") -> list[int]:
     """Returns the members of a new population; all other claims are given back.
 
     Args:
       index: the first one, which is claimed.
-      held: the claims.
+      own_claims: the claims.
     """
     from zsgen import pipeline  # See `_train_together`.
 
@@ -179,17 +179,19 @@ class _Queue:
       return [index]
     candidates = pipeline.find_members(config, sweep.workdir)
     members = [index]
-    for other in self._remaining[self._remaining.index(index) + 1 :]:
+    for candidate in self._remaining[self._remaining.index(index) + 1 :]:
       if candidates.is_full:
         break
-      if self._is_free(other, config.population) and held.take(other):
-        if self._add(candidates, other):
-          members.append(other)
+      if self._is_free(candidate, config.population) and own_claims.take(
+          candidate
+      ):
+        if self._add(candidates, candidate):
+          members.append(candidate)
         else:
-          held.keep(members)
+          own_claims.keep(members)
     count, reason = candidates.choose()
     members = members[:count]
-    held.keep(members)
+    own_claims.keep(members)
     names = ", ".join(sweep.points[member][0] for member in members)
     program = f"{count} points as one program" if count > 1 else "alone"
     sweep.print(f"population: {names}: {program}{reason and f' ({reason})'}")
@@ -221,7 +223,7 @@ class _Claims:
 
   def __init__(self, sweep: Sweep):
     self._sweep = sweep
-    self._held: dict[int, contextlib.ExitStack] = {}
+    self._stacks: dict[int, contextlib.ExitStack] = {}
 
   def __enter__(self) -> Self:
     return self
@@ -238,13 +240,13 @@ class _Claims:
         return False
       if self._sweep.is_finished(index):  # Meanwhile, by another job.
         return False
-      self._held[index] = stack.pop_all()
+      self._stacks[index] = stack.pop_all()
     return True
 
   def keep(self, indices: Sequence[int]) -> None:
     """Gives all claims back but those of some points."""
-    for index in [index for index in self._held if index not in indices]:
-      self._held.pop(index).close()
+    for index in [index for index in self._stacks if index not in indices]:
+      self._stacks.pop(index).close()
 
 
 def _find_begun(sweep: Sweep, index: int) -> list[int]:
@@ -262,21 +264,21 @@ def _find_begun(sweep: Sweep, index: int) -> list[int]:
     member is finished, or `config.population` is less by now.
   """
   name, config = sweep.points[index]
-  alone, limit = [index], config.population
+  single, limit = [index], config.population
   if limit == 1:
-    return alone
+    return single
   indices = {point: i for i, (point, _) in enumerate(sweep.points)}
   names = notes.find_population(sweep.directory, name)
   members = [indices[member] for member in names if member in indices]
   if len(members) < len(names) or 1 < limit < len(members):
-    return alone
+    return single
   for member in members:
     if member != index and (
         sweep.is_finished(member)
         or notes.find_population(sweep.directory, sweep.points[member][0])
         != names
     ):
-      return alone
+      return single
   return members
 
 

@@ -16,7 +16,9 @@ import rich.console
 from launch import claims, progress, sharing, sweep
 import zsgen
 from zsgen.core import artifacts, errors, locks
+from zsgen.planning import populations
 from zsgen.reports import comparison_report, notes
+from zsgen.train import records
 
 ORDERS = {"random": {"arrangement": "random"}, "near": {"pick": "nearest"}}
 NAMES = ["near-s0", "near-s3", "random-s0", "random-s3"]
@@ -455,6 +457,109 @@ def test_real_runs_end_in_a_comparison(config, tmp_path):
   assert nearest["difference"]["seeds"] == 1
   assert "comparison.html" in output
   assert len(list((tmp_path / "stores").iterdir())) == 1
+
+
+@pytest.mark.slow
+def test_real_points_of_one_shape_are_one_program(
+    config, tmp_path, monkeypatch
+):
+  """Points of two lengths, of which a population is stopped and resumed."""
+  gain = populations.Limit(8, "")
+  monkeypatch.setattr(populations, "find_gain", lambda member: gain)
+  config.population = -1
+  options = {
+      "a": {"pick": "nearest"},
+      "b": {"budget": 20},
+      "c": {"pick": "farthest"},
+      "d": {"arrangement": "random"},
+  }
+  points = {name: {"order": values} for name, values in options.items()}
+  config.sweep = {"points": points, "seeds": (0,)}
+  _, output = _run(config, tmp_path / "whole")
+  assert "population: a-s0, c-s0, d-s0: 3 points as one program (" in output
+  assert "population: b-s0: alone (no other free point has its sh" in output
+  with monkeypatch.context() as patched:
+    patched.setattr(records.Records, "consumed", _stopping_at(7))
+    with pytest.raises(errors.Stopped):
+      _run(config, tmp_path / "stopped")
+  # Whatever it would choose now, it resumes what has begun.
+  config.population = 3
+  _run(config, tmp_path / "stopped")
+  runs = _results(tmp_path / "whole")
+  assert _results(tmp_path / "stopped") == runs
+  assert sorted(name.partition("-")[0] for name in runs) == list("abcd")
+  _check_provenance(tmp_path / "stopped")
+  for has_notes in (True, False):
+    _check_the_end(config, tmp_path / "stopped", runs, has_notes)
+
+
+def _stopping_at(stop_step):
+  """Returns `Records.consumed` that is stopped in the second member."""
+  consumed = records.Records.consumed
+
+  def stop(self, step, ids):
+    if step == stop_step and "c-s0" in self._path.name:
+      raise errors.Stopped("stopped")
+    consumed(self, step, ids)
+
+  return stop
+
+
+def _results(workdir):
+  """Returns the bytes of the runs' records, by run."""
+  names = ("metrics.jsonl", "consumed.npy", "evals/heldout/loss.npy")
+  return {
+      run.name: [(run / name).read_bytes() for name in names]
+      for run in (workdir / "runs").iterdir()
+  }
+
+
+def _check_provenance(workdir):
+  """Each process that trained a member noted the population."""
+  (path,) = (workdir / "populations").iterdir()
+  members = artifacts.read_manifest(path)["made_by"]["members"]
+  assert [name.partition("-")[0] for name in members] == ["a", "c", "d"]
+  for run in (workdir / "runs").iterdir():
+    expected = [path.name] * 2 if run.name in members else [None]
+    entries = artifacts.read_provenance(run)
+    assert [entry.get("population") for entry in entries] == expected
+
+
+def _check_the_end(config, workdir, runs, has_notes):
+  """A population that is killed between its members' results ends as it was."""
+  for note in workdir.glob("sweeps/*/points/*.json"):
+    if not has_notes:
+      note.unlink()
+  for name in runs:
+    if name.startswith(("c-", "d-")):
+      (workdir / "runs" / name / "result.json").unlink()
+  _run(config, workdir)
+  assert _results(workdir) == runs
+  assert len(list((workdir / "populations").iterdir())) == 1
+
+
+@pytest.mark.slow
+def test_real_points_that_do_not_fit_are_left(config, tmp_path, monkeypatch):
+  """Of three points of one shape, memory has room for two."""
+  gain = populations.Limit(8, "")
+  monkeypatch.setattr(populations, "find_gain", lambda member: gain)
+  config.population = -1
+  config.sweep.seeds = (0,)
+  config.sweep.orders.far = {"pick": "farthest"}
+  measure, used = populations.measure, []
+
+  def measure_in_little_room(joined):
+    use = measure(joined)
+    used.append((len(joined.members), use.used))
+    # As much as 2.5 members take.
+    return use._replace(room=used[0][1] * 2.5 / used[0][0])
+
+  monkeypatch.setattr(populations, "measure", measure_in_little_room)
+  _, output = _run(config, tmp_path)
+  assert "population: far-s0, near-s0: 2 points as one program (" in output
+  assert "population: random-s0: alone (" in output
+  assert [count for count, _ in used] == [3, 2]
+  assert used[1][1] < used[0][1]
 
 
 @pytest.mark.parametrize(

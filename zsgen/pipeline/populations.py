@@ -36,7 +36,7 @@ class Candidates:
     open_experiment: opens a config in the workdir.
 
   Attributes:
-    most: the most members; 1 if the first must be alone.
+    limit: the most members; 1 if the first must be alone.
 
   Raises:
     InputError: something is wrong with the first; or `config.population` does
@@ -55,17 +55,17 @@ class Candidates:
     self._is_automatic = limit == AUTOMATIC
     self._reason = ""
     if _has_begun(self._members[0].path):
-      limit, self._reason = 1, "it has begun alone"
+      limit, self._reason = 1, "it has checkpoints of its own"
     elif self._is_automatic:
       limit, self._reason = planning.find_gain(self._members[0])
     else:
       population.sharding(self._members[0].program.mesh, limit)
-    self.most = limit
+    self.limit = limit
 
   @property
   def is_full(self) -> bool:
     """Whether there are as many as there may be."""
-    return len(self._members) >= self.most
+    return len(self._members) >= self.limit
 
   def add(self, config: config_lib.Config) -> bool:
     """Adds a point, if it fits into the program and has not begun alone.
@@ -79,10 +79,10 @@ class Candidates:
     Raises:
       InputError: something is wrong with its options, store or order.
     """
-    first, other = self._members[0], self._open(config)
-    if job.find_config_difference(first.config, other.config):
+    first, experiment = self._members[0], self._open(config)
+    if job.find_config_difference(first.config, experiment.config):
       return False
-    member = _make_member(other)
+    member = _make_member(experiment)
     if job.find_difference(first, member) or member.remake:
       return False
     if _has_begun(member.path):
@@ -97,7 +97,7 @@ class Candidates:
     the program is compiled, and fewer are chosen until it fits.
     """
     count = self._multiple(len(self._members))
-    if self.most == 1:
+    if self.limit == 1:
       return Choice(1, self._reason)
     if count == 1 or not self._is_automatic:
       return Choice(count, self._describe_shortage(count))

@@ -1,6 +1,6 @@
 """How many members a population has: as many as are a gain, and as fit."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -25,7 +25,7 @@ _FILLED = 0.01
 _PART = 0.8
 
 
-class Most(NamedTuple):
+class Limit(NamedTuple):
   """The most members of a population.
 
   Attributes:
@@ -37,7 +37,7 @@ class Most(NamedTuple):
   reason: str
 
 
-def find_gain(member: job.Member) -> Most:
+def find_gain(member: job.Member) -> Limit:
   """Returns the most members that are a gain, 1 if a member should be alone.
 
   They fill the devices, by the FLOPs of the mathematics at the peak rate.
@@ -48,33 +48,37 @@ def find_gain(member: job.Member) -> Most:
   mesh = member.program.mesh
   device = mesh.devices.flat[0]
   if member.remake:
-    return Most(1, "its order is remade")
+    return Limit(1, "its order is remade")
   if mesh.shape["data"] != mesh.size:
-    return Most(1, "config.machine.mesh splits more than data")
+    return Limit(1, "config.machine.mesh splits more than data")
   if device.platform == "cpu":
-    return Most(1, "on CPUs, several members take as long as one by one")
+    return Limit(1, "on CPUs, a program of several is not faster")
   chip = chips.find_chip(device.device_kind)
   if chip is None:
-    return Most(
+    return Limit(
         1,
         f"the peak rate of {device.device_kind} is unknown; set"
         " config.population to a number",
     )
   seconds = _flops_per_step(member) / chip.flops
   if seconds / mesh.size >= _FILLED:
-    return Most(1, f"its steps fill {chip.name}")
+    return Limit(1, f"its steps fill {chip.name}")
   count = max(1, int(_FILLED / seconds)) * mesh.size
-  return Most(count, "")
+  return Limit(count, "")
+
+
+def _count_flops(member: job.Member) -> flops.Flops:
+  """Counts the FLOPs of a member's model."""
+  program = member.program
+  return flops.count_flops(
+      member.start.arch, program.shapes.params, program.frozen_shapes
+  )
 
 
 def _flops_per_step(member: job.Member) -> float:
   """Returns the model FLOPs of a step, the mean of all."""
-  counted = flops.count_flops(
-      *(member.start.arch, member.program.shapes.params),
-      member.program.frozen_shapes,
-  )
-  lengths = member.lengths
-  return counted.step(lengths.tokens, int(lengths.loss.sum())) / member.steps
+  tokens, loss = member.lengths
+  return _count_flops(member).step(tokens, int(loss.sum())) / member.steps
 
 
 class Use(NamedTuple):
@@ -111,13 +115,10 @@ def measure(joined: job.Job) -> Use:
   """
   program, config = joined.program, joined.config
   count, planned = len(joined.members), joined.layouts
-  counted = flops.count_flops(
-      *(joined.members[0].start.arch, joined.members[0].program.shapes.params),
-      joined.members[0].program.frozen_shapes,
-  )
-  shape = shape_search.cost_of(counted).most_expensive(planned)
+  cost = shape_search.cost_of(_count_flops(joined.members[0]))
+  shape = cost.most_expensive(planned)
   batch = layouts.batch_shapes(shape, planned.split, config.train.batch_size)
-  number = jax.ShapeDtypeStruct((count,), np.float32)
+  number: Any = jax.ShapeDtypeStruct((count,), np.float32)
   hyper = optimizer.Hyper(*[number] * len(optimizer.Hyper._fields))
   traced = compiling.trace(program, batch, hyper, count)
   room = find_room(program.mesh)
