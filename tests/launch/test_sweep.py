@@ -489,7 +489,7 @@ def test_real_points_of_one_shape_are_one_program(
   assert _results(tmp_path / "stopped") == runs
   assert sorted(name.partition("-")[0] for name in runs) == list("abcd")
   _check_provenance(tmp_path / "stopped")
-  for has_notes in (True, False):
+  for has_notes in (False, True):
     _check_the_end(config, tmp_path / "stopped", runs, has_notes)
 
 

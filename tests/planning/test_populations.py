@@ -86,4 +86,4 @@ def test_memory_grows_with_the_members(small, tmp_path, monkeypatch):
   assert [use.room for use in uses] == [800.0, 800.0]
   states = member.program.state_bytes
   assert uses[0].used > 2 * states and uses[1].used > 4 * states
-  assert uses[1].used == pytest.approx(2 * uses[0].used, rel=0.2)
+  assert 1.5 < uses[1].used / uses[0].used < 2.5
