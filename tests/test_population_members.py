@@ -44,6 +44,7 @@ def test_members_have_one_shape(configs, tmp_path):
   assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_what_has_begun_alone_stays_alone(configs, tmp_path, monkeypatch):
   first, alike, *_ = configs
   begun = {"alike"}
@@ -57,6 +58,7 @@ def test_what_has_begun_alone_stays_alone(configs, tmp_path, monkeypatch):
   assert members.choose() == (1, "it has checkpoints of its own")
 
 
+@pytest.mark.slow
 def test_room_and_gain_bound_the_members(configs, small, tmp_path, monkeypatch):
   small.population = -1
   config = config_lib.check(small)
