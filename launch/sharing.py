@@ -10,12 +10,13 @@ import dataclasses
 import os
 import pathlib
 import time
+from typing import Any, Self
 
 import rich.console
 
 from launch import claims
 from zsgen.core import config as config_lib
-from zsgen.core import hosts, storage
+from zsgen.core import errors, hosts, storage
 from zsgen.reports import notes
 
 # Seconds after which a process that has nothing to train looks again.
@@ -47,6 +48,10 @@ class Sweep:
     """Returns whether a point has a finished run."""
     return notes.find_run(self.directory, self.points[index][0]) is not None
 
+  def print(self, line: str) -> None:
+    """Prints a line for people."""
+    self.console.print(line, markup=False)
+
   def announce(self, index: int, words: str = "") -> None:
     """Prints a line about a point."""
     self.console.print(
@@ -59,13 +64,16 @@ def train_point(sweep: Sweep, index: int) -> None:
   """Trains one point, unless it is finished; all processes of a job call it.
 
   Raises:
-    InputError: another job trains it.
+    InputError: another job trains it, or it is a member of a population.
   """
   with contextlib.ExitStack() as stack:
     due = []
     if hosts.is_first():
       _hold(sweep, index, stack, waits=True)
       due = [] if sweep.is_finished(index) else [index]
+      if due:
+        _check_alone(sweep, index)
+        _note_population(sweep, due)
       sweep.announce(index, "" if due else ", already finished")
     _train_together(sweep, hosts.broadcast("point", due))
 
@@ -84,6 +92,18 @@ def train(sweep: Sweep) -> None:
       if not due:
         return
       _train_together(sweep, due)
+
+
+def _check_alone(sweep: Sweep, index: int) -> None:
+  """Raises InputError if a point is a member of a population that has begun."""
+  members = _find_begun(sweep, index)
+  if len(members) > 1:
+    names = ", ".join(sweep.points[member][0] for member in members)
+    raise errors.InputError(
+        f"--point={index}: a population of {names} has begun. Resume it without"
+        " --point, or set config.population=1 to train the point alone, from"
+        " its beginning."
+    )
 
 
 class _Queue:
@@ -127,22 +147,148 @@ class _Queue:
 
   def _claim_free(self, stack: contextlib.ExitStack) -> list[int]:
     """Claims points that are neither finished nor claimed now."""
-    claimed: list[int] = []
+    sweep = self._sweep
+    own_claims = stack.enter_context(_Claims(sweep))
     for index in self._remaining:
-      if len(claimed) == self._sweep.points[index][1].population:
+      members = _find_begun(sweep, index)
+      # A population is claimed with its first member, or not at all.
+      if members[0] != index or not all(map(own_claims.take, members)):
+        own_claims.keep([])
+        continue
+      if len(members) == 1 and sweep.points[index][1].population != 1:
+        members = self._choose(index, own_claims)
+      for member in members:
+        sweep.announce(member)
+      _note_population(sweep, members)
+      return members
+    return []
+
+  def _choose(self, index: int, own_claims: "_Claims") -> list[int]:
+    """Returns the members of a new population; all other claims are given back.
+
+    Args:
+      index: the first one, which is claimed.
+      own_claims: the claims.
+    """
+    from zsgen import pipeline  # See `_train_together`.
+
+    sweep = self._sweep
+    _, config = sweep.points[index]
+    if hosts.is_distributed():
+      pipeline.check_processes(config.population)
+      return [index]
+    candidates = pipeline.find_members(config, sweep.workdir)
+    members = [index]
+    for candidate in self._remaining[self._remaining.index(index) + 1 :]:
+      if candidates.is_full:
         break
-      with contextlib.suppress(storage.Held):
-        _hold(self._sweep, index, stack)
-        if not self._sweep.is_finished(index):  # Meanwhile, by another job.
-          self._sweep.announce(index)
-          claimed.append(index)
-    return claimed
+      if self._is_free(candidate, config.population) and own_claims.take(
+          candidate
+      ):
+        if self._add(candidates, candidate):
+          members.append(candidate)
+        else:
+          own_claims.keep(members)
+    count, reason = candidates.choose()
+    members = members[:count]
+    own_claims.keep(members)
+    names = ", ".join(sweep.points[member][0] for member in members)
+    program = f"{count} points as one program" if count > 1 else "alone"
+    sweep.print(f"population: {names}: {program}{reason and f' ({reason})'}")
+    return members
+
+  def _is_free(self, index: int, population: int) -> bool:
+    """Returns whether a point may join a population of this option."""
+    is_alike = self._sweep.points[index][1].population == population
+    return is_alike and _find_begun(self._sweep, index) == [index]
+
+  def _add(self, candidates: Any, index: int) -> bool:
+    """Adds a point to a population, unless its own turn will raise an error."""
+    name, config = self._sweep.points[index]
+    try:
+      return candidates.add(config)
+    except errors.InputError as error:
+      self._sweep.print(f"population: {name} is left for later: {error}")
+      return False
 
   def _drop_finished(self) -> None:
     """Keeps the points that are not finished."""
     self._remaining = [
         index for index in self._remaining if not self._sweep.is_finished(index)
     ]
+
+
+class _Claims:
+  """Claims of points, which are given back one by one, or at the end."""
+
+  def __init__(self, sweep: Sweep):
+    self._sweep = sweep
+    self._stacks: dict[int, contextlib.ExitStack] = {}
+
+  def __enter__(self) -> Self:
+    return self
+
+  def __exit__(self, *unused: object) -> None:
+    self.keep([])
+
+  def take(self, index: int) -> bool:
+    """Returns whether a point is claimed now, and not finished."""
+    with contextlib.ExitStack() as stack:
+      try:
+        _hold(self._sweep, index, stack)
+      except storage.Held:
+        return False
+      if self._sweep.is_finished(index):  # Meanwhile, by another job.
+        return False
+      self._stacks[index] = stack.pop_all()
+    return True
+
+  def keep(self, indices: Sequence[int]) -> None:
+    """Gives all claims back but those of some points."""
+    for index in [index for index in self._stacks if index not in indices]:
+      self._stacks.pop(index).close()
+
+
+def _find_begun(sweep: Sweep, index: int) -> list[int]:
+  """Returns the population that a point was trained in when it was stopped.
+
+  It is resumed as it is: each member's bytes depend on all of them, and so does
+  the name of its checkpoints.
+
+  Args:
+    sweep: the sweep.
+    index: a point that is not finished.
+
+  Returns:
+    Indices of all members, ascending; only the point if it was trained alone, a
+    member is finished, or `config.population` is less by now.
+  """
+  name, config = sweep.points[index]
+  single, limit = [index], config.population
+  if limit == 1:
+    return single
+  indices = {point: i for i, (point, _) in enumerate(sweep.points)}
+  names = notes.find_population(sweep.directory, name)
+  members = [indices[member] for member in names if member in indices]
+  if len(members) < len(names) or 1 < limit < len(members):
+    return single
+  for member in members:
+    if member != index and (
+        sweep.is_finished(member)
+        or notes.find_population(sweep.directory, sweep.points[member][0])
+        != names
+    ):
+      return single
+  return members
+
+
+def _note_population(sweep: Sweep, members: Sequence[int]) -> None:
+  """Notes which points are trained as one program from now on."""
+  names = [sweep.points[member][0] for member in members]
+  if any(
+      notes.find_population(sweep.directory, name) != names for name in names
+  ):
+    notes.write_population(sweep.directory, names)
 
 
 def _hold(

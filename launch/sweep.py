@@ -21,9 +21,10 @@ Points run one after another in one workdir, local or in a bucket, and points of
 one seed share a store and embeddings. Start the command as often as you like, on
 any host that sees the workdir: each job trains points that no other has claimed,
 and points of a job that has died. A job is one process, or several that train
-each point together. `--watch` shows who trains what. On a cluster, you may also
-run each point with `--point=i`. The command that finishes the last point writes
-the comparison to `sweeps/<name>-<hash>/` in the workdir.
+each point together. With `config.population`, it trains several points of one
+shape as one program (docs/scale.md). `--watch` shows who trains what. On a
+cluster, you may also run each point with `--point=i`. The command that finishes
+the last point writes the comparison to `sweeps/<name>-<hash>/` in the workdir.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -515,7 +515,7 @@ def _crossed() -> Iterator[Case]:
       ("machine.mesh.rules", [{"parameters": "", "axes": []}], {}),
       ("machine.trackio", "project", {}),
       ("machine.wandb", "project", {}),
-      ("population", 2, {}),
+      *(("population", count, {}) for count in (2, 0, -1)),
       ("machine.hosts.index", 1, {"machine.hosts.count": 1}),
       ("machine.hosts.index", 5, {"machine.hosts.count": 3}),
       ("machine.export", "adapter", {}),

@@ -6,7 +6,29 @@ import pytest
 
 from tests.helpers import sweeps
 import zsgen
-from zsgen.core import artifacts, storage
+from zsgen.core import artifacts, errors, storage
+
+
+class Candidates:
+  """Stands for `pipeline.find_members`: points of one length are alike."""
+
+  def __init__(self, config, workdir):
+    del workdir
+    self._first, self._names = config, [config.name]
+
+  @property
+  def is_full(self):
+    return len(self._names) == self._first.population
+
+  def add(self, config):
+    if config.order.budget == 1:
+      raise errors.InputError("config.order.budget is 1")
+    is_alike = config.order.budget == self._first.order.budget
+    self._names += [config.name] * is_alike
+    return is_alike
+
+  def choose(self):
+    return len(self._names), "2 of 8 GiB"
 
 
 @pytest.fixture
@@ -30,6 +52,6 @@ def started(monkeypatch):
       artifacts.publish_sealed(path / "result.json", {})
     return paths
 
-  fake = types.SimpleNamespace(run_population=run)
+  fake = types.SimpleNamespace(run_population=run, find_members=Candidates)
   monkeypatch.setattr(zsgen, "pipeline", fake, raising=False)
   return names

@@ -5,53 +5,16 @@ import numpy as np
 import pytest
 import rich.console
 
+from tests.helpers import jobs
 from zsgen import pipeline
 from zsgen.core import config as config_lib
 from zsgen.core import errors
-from zsgen.core import mesh as mesh_lib
 from zsgen.planning import needs
-from zsgen.train import job, layouts, metrics, population, resuming, starts
+from zsgen.train import job, layouts, population, resuming
 from zsgen.train import program as program_lib
 from zsgen.train.record_digests import Prefix
 
 RECORDS = ("metrics.jsonl", "consumed.npy", "evals/heldout/loss.npy")
-
-
-class Evaluator:
-  """Returns the parameters that it is given."""
-
-  name, every_steps = "heldout", 4
-  ids = examples = np.array([7, 9])
-  of = 2
-
-  def is_due(self, step, steps):
-    return metrics.is_due(step, self.every_steps, steps)
-
-  def __call__(self, params):
-    return params
-
-
-def _lengths(rows: int) -> layouts.Lengths:
-  """Ten steps of four examples, each of which fills `rows` rows of 64."""
-  tokens = np.tile(np.where(np.arange(4) < rows, 64, 0), 10)
-  return layouts.Lengths(tokens, tokens // 64)
-
-
-def _member(small, tmp_path, rows=4) -> job.Member:
-  config = config_lib.check(small)
-  start = starts.make(config.model, config.seed)
-  mesh = mesh_lib.make(config.machine.mesh, jax.devices()[:1])
-  return job.Member(
-      path=tmp_path,
-      config=config,
-      program=program_lib.make(config, start, mesh),
-      feed=lambda first: lambda step: None,
-      lengths=_lengths(rows),
-      steps=10,
-      evaluators=[Evaluator()],
-      start=start,
-      identity="f00d",
-  )
 
 
 def _lowered(member: job.Member, program: program_lib.Program) -> str:
@@ -62,7 +25,7 @@ def _lowered(member: job.Member, program: program_lib.Program) -> str:
 
 
 def test_one_member_keeps_its_program(small, tmp_path):
-  member = _member(small, tmp_path)
+  member = jobs.make_member(small, tmp_path)
   single = job.make_single(member, print)
   assert single.program is member.program
   text = _lowered(member, single.program)
@@ -77,7 +40,7 @@ def test_one_member_keeps_its_program(small, tmp_path):
 
 
 def test_several_members_have_a_leading_axis(small, tmp_path):
-  members = [_member(small, tmp_path, rows) for rows in (2, 4)]
+  members = [jobs.make_member(small, tmp_path, rows) for rows in (2, 4)]
   joined = job.make(
       tmp_path, members, lambda evaluators: lambda params: evaluators, print
   )
@@ -94,17 +57,30 @@ def test_several_members_have_a_leading_axis(small, tmp_path):
 
 
 def test_members_that_differ_are_named(small, tmp_path):
-  first = _member(small, tmp_path)
+  first = jobs.make_member(small, tmp_path)
   small.name, small.profile = "traced", (2, 4)
   message = r"config\.profile is \(2, 4\) in traced and \(\) in small"
   with pytest.raises(errors.InputError, match=message):
-    job.check([first, _member(small, tmp_path)])
+    job.check([first, jobs.make_member(small, tmp_path)])
+
+
+def test_evaluations_of_one_name_have_one_type(small, tmp_path):
+  first = jobs.make_member(small, tmp_path)
+
+  class Other(jobs.Evaluator):
+    """Computes something else."""
+
+  other = first._replace(evaluators=[Other()])
+  assert job.find_difference(first, first) == ""
+  assert "config.evals is [('heldout', 'Other', 4)] in small" in (
+      job.find_difference(first, other)
+  )
 
 
 def test_evaluations_are_due_at_the_end_too(small, tmp_path):
-  ((steps, ids),) = _member(small, tmp_path).evaluated().values()
+  ((steps, ids),) = jobs.make_member(small, tmp_path).evaluated().values()
   assert steps == [0, 4, 8, 10]
-  assert ids is Evaluator.ids
+  assert ids is jobs.Evaluator.ids
 
 
 def test_trees_are_stacked_and_unstacked():

@@ -44,6 +44,14 @@ def test_the_cheapest_remedies_come_first():
   ]
 
 
+@pytest.mark.parametrize(("devices", "fewer"), [(1, 3), (2, 1), (3, 3)])
+def test_a_population_may_have_fewer_members(devices, fewer):
+  config = config_lib.check(config_lib.defaults())
+  shape = layouts.Shape(8, 1024, 512)
+  remedies = memory.remedies(config, _wide(devices), shape, members=6)
+  assert remedies[0] == f"--config.population={fewer}"
+
+
 def test_remedies_in_use_are_not_listed():
   settings = {
       "machine.logits_chunk": 128,

@@ -33,6 +33,7 @@ def check(config: Any) -> None:
   _check_averages(config.train)
   _check_probe(config)
   _check_remake(config)
+  _check_population(config.population)
   _check_hosts(config.machine.hosts)
 
 
@@ -237,6 +238,15 @@ def _check_remake(config: Any) -> None:
           f"config.order.{name} and {option} cannot be used together:"
           f" {reason}."
       )
+
+
+def _check_population(members: int) -> None:
+  """Checks that a population has members."""
+  if not members:
+    raise errors.InputError(
+        "config.population is 0; it must be 1 or more, or -1 for as many points"
+        " as the devices have room for."
+    )
 
 
 def _check_hosts(machines: Any) -> None:

@@ -423,8 +423,9 @@ class Config:
   # again; tail: what that order has from STEP on.
   fork_order: str = option("rest", choices=PARTS, newer=True)
   machine: Machine = section(Machine, machine=True)
-  # Points of a sweep that are trained as one program.
-  population: int = option(1, low=1, machine=True)
+  # Most points of a sweep that are trained as one program, of those that have
+  # one shape; -1: as many as the devices have room for, where that is a gain.
+  population: int = option(1, low=-1, machine=True)
   # Steps [first, beyond) whose trace is written to the run's profile/; ():
   # none.
   profile: tuple[int, ...] = option((), low=0, machine=True)

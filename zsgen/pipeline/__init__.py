@@ -33,6 +33,7 @@ from zsgen.pipeline import (
     evaluate,
     export,
     plan,
+    populations,
     report,
     train,
 )
@@ -98,7 +99,7 @@ def run(
           f"--stage={stage} is not known; there are"
           f" {', '.join((*STAGES, *EXTRA_STAGES))}."
       )
-  if config.population > 1:
+  if config.population != 1:
     raise errors.InputError(
         f"config.population is {config.population}, but this is one run: only"
         " a sweep trains several points as one program (python -m"
@@ -143,16 +144,47 @@ def run_population(
       `run`.
   """
   with hosts.joined(configs, workdir, ["train"]):
-    if hosts.is_distributed() and len(configs) > 1:
-      raise errors.InputError(
-          f"config.population is {len(configs)}, but a program of several runs"
-          " needs one process: set it to 1, or start one process."
-      )
+    check_processes(len(configs))
     experiments = [_open(config, workdir, console) for config in configs]
     for experiment in experiments:
       checks.check_order(experiment.config)
       checks.check_vocabulary(experiment.config)
     return train.train(experiments)
+
+
+def check_processes(members: int) -> None:
+  """Checks that this process may train a population.
+
+  Raises:
+    InputError: there are several processes, and several members.
+  """
+  if hosts.is_distributed() and members > 1:
+    raise errors.InputError(
+        f"config.population is {members}, but a program of several runs needs"
+        " one process: set it to 1, or start one process."
+    )
+
+
+def find_members(
+    config: config_lib.Config,
+    workdir: str | os.PathLike = "workdir",
+    console: rich.console.Console | None = None,
+) -> populations.Candidates:
+  """Begins to choose the members of a population; nothing is trained.
+
+  Args:
+    config: the first one; `config.population` says how many there may be.
+    workdir: directory of all artifacts; a local one, or gs://BUCKET/PATH.
+    console: where lines for people go.
+
+  Raises:
+    InputError: see `populations.Candidates`.
+  """
+
+  def open_experiment(other: config_lib.Config) -> Experiment:
+    return _open(other, workdir, console)
+
+  return populations.Candidates(config, open_experiment)
 
 
 def show_batch(

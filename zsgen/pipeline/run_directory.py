@@ -97,12 +97,16 @@ class RunDirectory:
     """What marks the files of the run: a digest of what decides its result."""
     return artifacts.digest(self._recipe)
 
-  def begin(self, mesh: jax.sharding.Mesh | None = None) -> None:
+  def begin(
+      self, mesh: jax.sharding.Mesh | None = None, population: str = ""
+  ) -> None:
     """Makes the directory, or checks that it is this run's.
 
     Args:
       mesh: the devices that train it from now on, which its provenance gets;
         None if the run is finished.
+      population: the population that it is a member of, which its provenance
+        gets too; "" for a run alone.
 
     Raises:
       InputError: it is another run's, or its manifest is damaged.
@@ -112,7 +116,7 @@ class RunDirectory:
       run_copies.pull_head(self.path)
       self._write_manifest()
       if mesh is not None:
-        artifacts.add_provenance(self.path, dict(mesh.shape))
+        artifacts.add_provenance(self.path, dict(mesh.shape), population)
       run_copies.push_head(self.path)
     hosts.wait("the run's directory")
     hosts.await_file(self.path)

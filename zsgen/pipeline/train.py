@@ -1,6 +1,6 @@
 """The stage train: one run, or several of one shape as one program."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import functools
 import pathlib
 
@@ -47,11 +47,33 @@ def train(experiments: Sequence[Experiment]) -> list[pathlib.Path]:
     run.begin()
     experiment.console.log(f"train    already finished: {run.path}")
     run.end(digests)
-  if due:
-    digests = loop.train(_begin(due))
-    for experiment, records in zip(due, digests, strict=True):
+  for group in _split(due, len(due) < len(experiments)):
+    digests = loop.train(_begin(group))
+    for experiment, records in zip(group, digests, strict=True):
       experiment.run.end(records)
   return [experiment.run.path for experiment in experiments]
+
+
+def _split(
+    due: Sequence[Experiment], is_ending: bool
+) -> list[Sequence[Experiment]]:
+  """Splits experiments into those of one program each.
+
+  If a population was killed while it wrote the results of its members, the
+  others have checkpoints of the last step, each its own.
+
+  Args:
+    due: the experiments that are not finished.
+    is_ending: whether there are some that are finished.
+  """
+  alone = [
+      experiment
+      for experiment in due
+      if is_ending and checkpoints.are_in(experiment.run.path)
+  ]
+  together = [experiment for experiment in due if experiment not in alone]
+  groups = [together, *([experiment] for experiment in alone)]
+  return [group for group in groups if group]
 
 
 def _begin(experiments: Sequence[Experiment]) -> job.Job:
@@ -61,15 +83,13 @@ def _begin(experiments: Sequence[Experiment]) -> job.Job:
   if len(members) == 1:
     first.run.begin(members[0].program.mesh)
     return job.make_single(members[0], log)
-  split = population.sharding(members[0].program.mesh, len(members))
-  evaluate = functools.partial(together.evaluate_together, sharding=split)
   recipe = {"members": [member.path.name for member in members]}
   name = artifacts.name("population", recipe)
   path = first.workdir / "populations" / name
-  joined = job.make(path, members, evaluate, log)
+  joined = join(path, members, log)
   memory.check_room(joined.program.mesh, joined.program.state_bytes)
   for experiment in experiments:
-    experiment.run.begin(joined.program.mesh)
+    experiment.run.begin(joined.program.mesh, name)
   if artifacts.fetch(path / artifacts.MANIFEST):
     artifacts.check_made_by(path, recipe)
   else:
@@ -81,6 +101,26 @@ def _begin(experiments: Sequence[Experiment]) -> job.Job:
   artifacts.add_provenance(path, dict(joined.program.mesh.shape))
   artifacts.publish_files([path / artifacts.PROVENANCE])
   return joined
+
+
+def join(
+    path: pathlib.Path,
+    members: Sequence[job.Member],
+    log: Callable[[str], None],
+) -> job.Job:
+  """Returns the job of several members; nothing is written.
+
+  Args:
+    path: the directory of its checkpoints.
+    members: at least two.
+    log: prints a line for people.
+
+  Raises:
+    InputError: the members do not fit into one program.
+  """
+  split = population.sharding(members[0].program.mesh, len(members))
+  evaluate = functools.partial(together.evaluate_together, sharding=split)
+  return job.make(path, members, evaluate, log)
 
 
 def make_member(experiment: Experiment) -> job.Member:

@@ -207,8 +207,7 @@ def _layouts(
   cost = shape_search.cost_of(counted)
   size, limit = config.train.batch_size, config.machine.layouts
   planned = layout_plan.plan([lengths], size, split, limit, cost)
-  costs = [cost.of_shape(shape, split.groups) for shape in planned.shapes]
-  return planned, planned.shapes[int(np.argmax(costs))]
+  return planned, cost.most_expensive(planned)
 
 
 class _ModelFlops(NamedTuple):

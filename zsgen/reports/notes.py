@@ -1,11 +1,13 @@
 """Notes what a sweep is, and the run of each of its points.
 
 `sweeps/NAME/sweep.json` names the sweep and its points, and
-`sweeps/NAME/points/POINT.json` the run of a point. In a workdir in a bucket,
+`sweeps/NAME/points/POINT.json` the run of a point, and
+`sweeps/NAME/together/POINT.json` the points with which it is trained as one
+program. In a workdir in a bucket,
 each is an object, which is read whenever it is asked for.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import pathlib
 from typing import NamedTuple
 
@@ -131,6 +133,47 @@ def write_run(note: pathlib.Path, run: str) -> None:
   """
   note.parent.mkdir(parents=True, exist_ok=True)
   artifacts.publish_sealed(note, {"run": run}, note.stem)
+
+
+def write_population(directory: pathlib.Path, points: Sequence[str]) -> None:
+  """Notes for each of several points that they are trained as one program.
+
+  Args:
+    directory: the sweep's.
+    points: their names.
+  """
+  for point in points:
+    note = _population_note(directory, point)
+    note.parent.mkdir(parents=True, exist_ok=True)
+    artifacts.publish_sealed(note, {"points": list(points)}, point)
+
+
+def find_population(directory: pathlib.Path, point: str) -> list[str]:
+  """Returns the points with which a point was trained last, itself included.
+
+  Without a note of it, this is the point alone.
+
+  Args:
+    directory: the sweep's.
+    point: its name.
+
+  Raises:
+    InputError: the note is damaged.
+  """
+  note = _population_note(directory, point)
+  if not artifacts.fetch(note):
+    return [point]
+  advice = "Delete it, and the point is trained from its beginning."
+  points = artifacts.read_sealed(note, point, advice).get("points")
+  if not isinstance(points, list) or point not in points:
+    raise errors.InputError(
+        f"{note}: is damaged: it does not name its point. {advice}"
+    )
+  return points
+
+
+def _population_note(directory: pathlib.Path, point: str) -> pathlib.Path:
+  return directory / "together" / f"{point}.json"
 
 
 def read_run(note: pathlib.Path) -> str:

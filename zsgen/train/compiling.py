@@ -7,7 +7,7 @@ from typing import Any
 import jax
 
 from zsgen.core import programs
-from zsgen.train import checkpoints, layouts, optimizer
+from zsgen.train import batches, checkpoints, layouts, optimizer
 from zsgen.train import program as program_lib
 
 Executable = jax.stages.Compiled
@@ -81,13 +81,30 @@ class Executables:
       self, shape: layouts.Shape, hyper: optimizer.Hyper
   ) -> Executable:
     """Compiles the step of a shape."""
-    program = self._program
     batch = layouts.batch_shapes(shape, self._split, self._batch_size)
-    if self._members > 1:
-      batch = jax.tree.map(self._stacked, batch)
-    state = checkpoints.like(program.shapes, program.shardings)
-    frozen = checkpoints.like(program.frozen_shapes, program.frozen_shardings)
-    return program.step.lower(state, frozen, batch, hyper).compile()
+    return trace(self._program, batch, hyper, self._members).lower().compile()
 
-  def _stacked(self, leaf: Any) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct((self._members, *leaf.shape), leaf.dtype)
+
+def trace(
+    program: program_lib.Program,
+    batch: batches.Batch[jax.ShapeDtypeStruct],
+    hyper: optimizer.Hyper,
+    members: int,
+) -> jax.stages.Traced:
+  """Traces a step as the loop calls it.
+
+  Args:
+    program: of all members.
+    batch: the shapes of a member's batch.
+    hyper: hyper-parameters of a step, stacked if there are several members.
+    members: the number of members.
+  """
+
+  def stack(leaf: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct((members, *leaf.shape), leaf.dtype)
+
+  if members > 1:
+    batch = jax.tree.map(stack, batch)
+  state = checkpoints.like(program.shapes, program.shardings)
+  frozen = checkpoints.like(program.frozen_shapes, program.frozen_shardings)
+  return program.step.trace(state, frozen, batch, hyper)

@@ -346,29 +346,65 @@ def _evaluate_single(evaluators: Sequence[metrics_lib.Evaluator]) -> Evaluate:
 
 def check(members: Sequence[Member]) -> None:
   """Raises InputError for members that do not fit into one program."""
-  first = members[0]
   for member in members[1:]:
-    fields = _shape(member)
-    for name, expected in _shape(first).items():
-      if fields[name] != expected:
-        raise errors.InputError(
-            f"config.population: {name} is {fields[name]!r} in"
-            f" {member.config.name} and {expected!r} in {first.config.name}."
-            " Members must be of one shape: train these apart"
-            " (config.population=1)."
-        )
+    if difference := find_difference(members[0], member):
+      raise errors.InputError(
+          f"config.population: {difference}. Members must be of one shape:"
+          " train these apart (config.population=1)."
+      )
+
+
+def find_difference(first: Member, other: Member) -> str:
+  """Returns what keeps two members out of one program; "" for nothing."""
+  return find_config_difference(first.config, other.config) or _compare(
+      first.config, other.config, _shape(first), _shape(other)
+  )
+
+
+def find_config_difference(
+    first: config_lib.Config, other: config_lib.Config
+) -> str:
+  """Returns what `find_difference` knows before there are orders.
+
+  Args:
+    first: the config of a member, with the architecture of its start.
+    other: that of another one.
+  """
+  return _compare(first, other, _common(first), _common(other))
+
+
+def _compare(
+    first: config_lib.Config,
+    other: config_lib.Config,
+    expected: dict[str, Any],
+    actual: dict[str, Any],
+) -> str:
+  """Returns the first difference between values that members must share."""
+  for name, value in expected.items():
+    if actual[name] != value:
+      return (
+          f"{name} is {actual[name]!r} in {other.name} and {value!r} in"
+          f" {first.name}"
+      )
+  return ""
+
+
+def _common(config: config_lib.Config) -> dict[str, Any]:
+  """Returns the options that all members must have in common, by name."""
+  return {
+      f"config.{path}": functools.reduce(getattr, path.split("."), config)
+      for path in _COMMON
+  }
 
 
 def _shape(member: Member) -> dict[str, Any]:
-  """Returns what must be the same in all members, by name."""
-  fields: dict[str, Any] = {
-      f"config.{path}": functools.reduce(
-          getattr, path.split("."), member.config
-      )
-      for path in _COMMON
+  """Returns what else must be the same in all members, by name."""
+  return {
+      # Evaluations of one name are computed as one program.
+      "config.evals": [
+          (evaluator.name, type(evaluator).__name__, evaluator.every_steps)
+          for evaluator in member.evaluators
+      ],
+      "the step of config.fork": member.first,
+      "steps": member.steps,
   }
-  fields["config.evals"] = [
-      (evaluator.name, evaluator.every_steps) for evaluator in member.evaluators
-  ]
-  fields["the step of config.fork"] = member.first
-  return {**fields, "steps": member.steps}

@@ -71,6 +71,7 @@ def train(job: job_lib.Job) -> list[record_digests.Digests]:
             job.program.mesh,
             job.layouts.largest,
             job.program.state_bytes,
+            len(job.members),
         )
     )
     leases = {

@@ -65,6 +65,7 @@ def explained(
     mesh: jax.sharding.Mesh,
     shape: layouts.Shape,
     state_bytes: int,
+    members: int = 1,
 ) -> Iterator[None]:
   """Makes an InputError of a device that is out of memory.
 
@@ -73,6 +74,7 @@ def explained(
     mesh: where it is computed.
     shape: the largest sizes of a step's batch.
     state_bytes: bytes of parameters and moments on each device.
+    members: the number of members of the population; 1 for a single run.
 
   Raises:
     InputError: says what took how much, and the cheapest remedies.
@@ -83,7 +85,9 @@ def explained(
     if "RESOURCE_EXHAUSTED" not in str(error):
       raise
     reason = textwrap.shorten(str(error), 200)
-    lines = "\n".join(f"  {line}" for line in remedies(config, mesh, shape))
+    lines = "\n".join(
+        f"  {line}" for line in remedies(config, mesh, shape, members)
+    )
     raise errors.InputError(
         f"a device is out of memory ({reason}). Parameters and optimizer"
         f" moments alone take {state_bytes / 2**30:.3g} GiB of each device. The"
@@ -104,7 +108,7 @@ def check_room(mesh: jax.sharding.Mesh, state_bytes: int) -> None:
   Raises:
     InputError: they do not fit; the message has both sizes and what helps.
   """
-  room = _room(mesh)
+  room = find_room(mesh)
   if state_bytes > room:
     raise errors.InputError(
         f"parameters and moments take {state_bytes / 2**30:,.3g} GiB of each"
@@ -114,7 +118,7 @@ def check_room(mesh: jax.sharding.Mesh, state_bytes: int) -> None:
     )
 
 
-def _room(mesh: jax.sharding.Mesh) -> float:
+def find_room(mesh: jax.sharding.Mesh) -> float:
   """Returns the bytes of memory of each device; infinite if unknown."""
   local = mesh.local_devices
   stats = local[0].memory_stats() or {}
@@ -127,7 +131,10 @@ def _room(mesh: jax.sharding.Mesh) -> float:
 
 
 def remedies(
-    config: config_lib.Config, mesh: jax.sharding.Mesh, shape: layouts.Shape
+    config: config_lib.Config,
+    mesh: jax.sharding.Mesh,
+    shape: layouts.Shape,
+    members: int = 1,
 ) -> list[str]:
   """Lists the three cheapest options that need less memory, in order.
 
@@ -139,6 +146,7 @@ def remedies(
     config: of the run; what it does already is left out.
     mesh: where it is computed.
     shape: the largest sizes of a step's batch.
+    members: the number of members of the population; 1 for a single run.
   """
   machine, train = config.machine, config.train
   logits = min(machine.logits_chunk or shape.loss_slots, shape.loss_slots)
@@ -146,7 +154,10 @@ def remedies(
   changed = " (another run: results differ)"
   split = parts * mesh_lib.row_shards(mesh) <= shape.rows
   half = train.batch_size // 2
+  fewer = members // 2
+  fewer = 1 if fewer % mesh.shape["data"] else fewer
   known = [
+      (members > 1, f"--config.population={fewer}"),
       (logits > _CHUNK, f"--config.machine.logits_chunk={_CHUNK}"),
       (
           mesh.shape["data"] > machine.mesh.dcn_data,

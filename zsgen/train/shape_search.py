@@ -57,6 +57,11 @@ class Cost(NamedTuple):
     head = self.logits * groups * loss_slots
     return rows * (length * self.slot + attention) + head
 
+  def most_expensive(self, planned: layouts.Layouts) -> layouts.Shape:
+    """Returns the shape of the most expensive steps."""
+    groups = planned.split.groups
+    return max(planned.shapes, key=lambda shape: self.of_shape(shape, groups))
+
 
 # Without a model: slots alone.
 SLOTS = Cost(1, 0, {}, 0)

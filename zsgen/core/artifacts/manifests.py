@@ -90,18 +90,22 @@ def read_provenance(path: pathlib.Path) -> list[dict[str, Any]]:
   return provenance.read(path, read_manifest(path)["made_by"])
 
 
-def add_provenance(path: pathlib.Path, mesh: Mapping[str, int]) -> None:
+def add_provenance(
+    path: pathlib.Path, mesh: Mapping[str, int], population: str = ""
+) -> None:
   """Appends this process to those that worked on an artifact.
 
   Args:
     path: its directory, which has a manifest.
     mesh: sizes of the axes of the devices that it uses.
+    population: the population that the artifact, a run, is a member of.
 
   Raises:
     InputError: its manifest or its provenance is damaged.
   """
   recipe = read_manifest(path)["made_by"]
-  provenance.write(path, recipe, mesh, provenance.read(path, recipe))
+  earlier = provenance.read(path, recipe)
+  provenance.write(path, recipe, mesh, earlier, population)
 
 
 def has_digest(manifest: Mapping[str, Any]) -> bool:

@@ -38,18 +38,21 @@ _QUERY = re.compile(r"(://[^\s?]*\?)\S+")
 _HOMES = re.compile(r"(/[^/\s=,:'\"]+)*/(home|Users)/[^/\s=,:'\"]+")
 
 
-def describe_process(mesh: Mapping[str, int] | None = None) -> dict[str, Any]:
+def describe_process(
+    mesh: Mapping[str, int] | None = None, population: str = ""
+) -> dict[str, Any]:
   """Returns what this process is, as JSON values.
 
   Neither imports JAX nor starts its devices.
 
   Args:
     mesh: sizes of the axes of the devices that compute the artifact, if any.
+    population: the population that a run is a member of; "" for none.
 
   Returns:
     `date` (UTC, ISO 8601), `command` (without secrets and home directories),
-    `versions`; `commit` and `is_modified` in a checkout; and where devices are
-    in use `device`, `devices`, `hosts` and `mesh`.
+    `versions`; `commit` and `is_modified` in a checkout; where devices are in
+    use `device`, `devices`, `hosts` and `mesh`; and `population`, if any.
   """
   now = datetime.datetime.now(datetime.UTC)
   return {
@@ -59,6 +62,7 @@ def describe_process(mesh: Mapping[str, int] | None = None) -> dict[str, Any]:
       **software.commit(),
       **_devices(),
       **({"mesh": dict(mesh)} if mesh else {}),
+      **({"population": population} if population else {}),
   }
 
 
@@ -121,6 +125,7 @@ def write(
     recipe: Mapping[str, Any],
     mesh: Mapping[str, int] | None = None,
     earlier: Sequence[Mapping[str, Any]] = (),
+    population: str = "",
 ) -> None:
   """Writes the provenance of an artifact.
 
@@ -129,8 +134,9 @@ def write(
     recipe: the field `made_by` of its manifest.
     mesh: as for `describe_process`.
     earlier: what `read` returned: processes that worked on it before this one.
+    population: as for `describe_process`.
   """
-  content = {_FIELD: [*earlier, describe_process(mesh)]}
+  content = {_FIELD: [*earlier, describe_process(mesh, population)]}
   sealing.write_sealed(path / PROVENANCE, content, hashing.digest(recipe))
 
 

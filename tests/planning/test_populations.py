@@ -1,0 +1,89 @@
+"""How many members a population has."""
+
+import types
+
+import numpy as np
+import pytest
+
+from tests.helpers import jobs
+from zsgen.core import chips
+from zsgen.planning import populations
+from zsgen.train import flops, job, memory
+
+
+def _move(member, kind, devices=1, platform="gpu", data=None):
+  """Returns the member on other devices, of which nothing is used."""
+  device = types.SimpleNamespace(platform=platform, device_kind=kind)
+  mesh = types.SimpleNamespace(
+      shape={"data": devices if data is None else data},
+      size=devices,
+      devices=np.array([device] * devices, object),
+  )
+  return member._replace(program=member.program._replace(mesh=mesh))
+
+
+@pytest.mark.parametrize("devices", [1, 4])
+def test_members_are_a_gain_until_they_fill_the_devices(
+    small, tmp_path, devices
+):
+  member = jobs.make_member(small, tmp_path)
+  counted = flops.count_flops(
+      member.start.arch, member.program.shapes.params, {}
+  )
+  # A step has four examples of 64 tokens, of which one carries loss.
+  step = counted.step(np.full(4, 64), 4)
+  chip = chips.find_chip("NVIDIA H200")
+  limit = populations.find_gain(_move(member, "NVIDIA H200", devices))
+  seconds = limit.members / devices * step / chip.flops
+  assert seconds == pytest.approx(0.01, rel=1e-3)
+  assert limit.members % devices == 0 and not limit.reason
+
+
+def test_a_step_that_fills_the_device_is_alone(small, tmp_path, monkeypatch):
+  member = jobs.make_member(small, tmp_path)
+  slow = chips.find_chip("NVIDIA H200")._replace(name="slow", flops=1e8)
+  monkeypatch.setattr(chips, "find_chip", lambda kind: slow)
+  assert populations.find_gain(_move(member, "slow")) == (
+      1,
+      "its steps fill slow",
+  )
+  # On many devices, a step of one member would be short.
+  assert populations.find_gain(_move(member, "slow", 512)).members == 512
+
+
+def test_members_without_a_gain_are_alone(small, tmp_path):
+  member = jobs.make_member(small, tmp_path)
+  for candidate, reason in (
+      (member, "on CPUs"),
+      (_move(member, "NVIDIA H200", 2, data=1), "splits more than data"),
+      (
+          _move(member, "Mystery"),
+          "peak rate of Mystery is unknown; set config.p",
+      ),
+      (member._replace(remake=object()), "its order is remade"),
+  ):
+    limit = populations.find_gain(candidate)
+    assert limit.members == 1 and reason in limit.reason
+
+
+@pytest.mark.parametrize(
+    ("used", "members"), [(10, 4), (16, 2), (41, 1), (8, 4)]
+)
+def test_members_that_do_not_fit_are_trimmed(used, members):
+  assert populations.Use(used, 10.0).trim(4) == members
+
+
+@pytest.mark.slow
+def test_memory_grows_with_the_members(small, tmp_path, monkeypatch):
+  monkeypatch.setattr(memory, "find_room", lambda mesh: 1000.0)
+  member = jobs.make_member(small, tmp_path)
+  uses = [
+      populations.measure(
+          job.make(tmp_path, [member] * count, lambda _: lambda _: [], print)
+      )
+      for count in (2, 4)
+  ]
+  assert [use.room for use in uses] == [800.0, 800.0]
+  states = member.program.state_bytes
+  assert uses[0].used > 2 * states and uses[1].used > 4 * states
+  assert 1.5 < uses[1].used / uses[0].used < 2.5
