@@ -16,10 +16,9 @@ import pytest
 import rich.console
 
 from tests.campaigns import damages
-from tests.helpers import configs
+from tests.helpers import artifact_files, configs
 from zsgen import pipeline
 from zsgen.core import errors
-from zsgen.core.artifacts import provenance
 from zsgen.train import record_digests
 
 pytestmark = pytest.mark.slow
@@ -74,12 +73,7 @@ def _report(workdir: Workdir) -> Results:
 
 def _export(workdir: Workdir) -> Results:
   workdir.run("export")
-  export = _run_of(workdir) / "export-float32"
-  return {
-      file.name: file.read_bytes()
-      for file in export.iterdir()
-      if file.name != provenance.PROVENANCE  # It has the date.
-  }
+  return artifact_files.read_all(_run_of(workdir) / "export-float32")
 
 
 def _evaluate(workdir: Workdir) -> Results:

@@ -291,7 +291,7 @@ def test_a_file_that_cannot_be_written(tmp_path, table, monkeypatch, name):
   """Lets the write of one file fail, as on a full disk."""
   root, create = tmp_path / "stores", blocks.MeasuredWriter
   _run_all(root, table, 1)
-  before = _content(root)
+  before = artifact_files.read_all(root)
 
   def create_full(path):
     return create(pathlib.Path("/dev/full") if path.name == name else path)
@@ -301,7 +301,7 @@ def test_a_file_that_cannot_be_written(tmp_path, table, monkeypatch, name):
     with pytest.raises(OSError) as error:
       shards.merge(root, table, 3)
   assert error.value.errno == errno.ENOSPC
-  assert _content(root) == before
+  assert artifact_files.read_all(root) == before
   shards.merge(root, table, 3)
 
 
