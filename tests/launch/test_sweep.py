@@ -473,7 +473,7 @@ def _check_the_end(config, workdir, runs, has_notes):
 
 @pytest.mark.slow
 def test_real_points_that_do_not_fit_are_left(config, tmp_path, monkeypatch):
-  """Of three points of one shape, memory has room for two."""
+  """Trains three points of one shape, of which memory has room for two."""
   gain = populations.Limit(8, "")
   monkeypatch.setattr(populations, "find_gain", lambda member: gain)
   config.population = -1

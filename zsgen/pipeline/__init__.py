@@ -181,8 +181,8 @@ def find_members(
     InputError: see `populations.Candidates`.
   """
 
-  def open_experiment(other: config_lib.Config) -> Experiment:
-    return _open(other, workdir, console)
+  def open_experiment(candidate: config_lib.Config) -> Experiment:
+    return _open(candidate, workdir, console)
 
   return populations.Candidates(config, open_experiment)
 

@@ -66,13 +66,13 @@ def _split(
     due: the experiments that are not finished.
     is_ending: whether there are some that are finished.
   """
-  alone = [
+  ended = [
       experiment
       for experiment in due
       if is_ending and checkpoints.are_in(experiment.run.path)
   ]
-  together = [experiment for experiment in due if experiment not in alone]
-  groups = [together, *([experiment] for experiment in alone)]
+  population = [experiment for experiment in due if experiment not in ended]
+  groups = [population, *([experiment] for experiment in ended)]
   return [group for group in groups if group]
 
 
@@ -138,8 +138,8 @@ def make_member(experiment: Experiment) -> job.Member:
   mesh = mesh_lib.make(config.machine.mesh)
   program = program_lib.make(config, experiment.start, mesh)
   averaged = averages.Averages(config.train, program.shardings.params, 1)
-  held = averaged.bytes_per_device(program.shapes.params)
-  memory.check_room(mesh, program.state_bytes + held)
+  average_bytes = averaged.bytes_per_device(program.shapes.params)
+  memory.check_room(mesh, program.state_bytes + average_bytes)
   evaluations = evaluators.make(experiment, mesh)
   evaluations += averages.make_evaluators(config.train, evaluations)
   evaluations += probe.make(experiment, planned, mesh)
