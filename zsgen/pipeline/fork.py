@@ -82,9 +82,9 @@ def _locate(option: str, workdir: pathlib.Path) -> tuple[pathlib.Path, int]:
   url = storage.check_workdir(name, "config.fork")
   parent, _, run = url.rpartition("/runs/")
   if not mounted or parent != mounted.url or not run or "/" in run:
-    workdir = mounted.url if mounted else "local"
+    location = mounted.url if mounted else "local"
     raise errors.InputError(
-        f"config.fork is {option!r}, but --workdir is {workdir}. A run in a bucket"
+        f"config.fork is {option!r}, but --workdir is {location}. A run in a bucket"
         " can be forked in its own workdir only: set"
         f" --workdir={parent or 'gs://BUCKET/PATH'}, and fork a run of it,"
         " 'gs://BUCKET/PATH/runs/NAME@100'."
