@@ -193,7 +193,7 @@ def test_without_a_clip_gradients_are_unchanged():
 
 
 def test_parameters_too_large_for_any_device(monkeypatch, small, tmp_path):
-  monkeypatch.setattr(memory, "_room", lambda mesh: 2**16)
+  monkeypatch.setattr(memory, "find_room", lambda mesh: 2**16)
   with pytest.raises(errors.InputError, match="parameters and moments take"):
     zsgen.run(small, tmp_path, ["train"])
   assert not (tmp_path / "runs").exists()

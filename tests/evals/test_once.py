@@ -51,9 +51,10 @@ def test_a_run_that_chooses_and_its_start_without_training(
   }.items():
     assert f"<td class=w>{row}</td><td class=w>{unit}</td>" in page
   compared = tmp_path / "compared"
-  comparison_report.write(
-      compared, [comparison.Point("random", 0, run_result.run)]
-  )
+  points = [
+      comparison.Point(label, 0, run_result.run) for label in ("random", "same")
+  ]
+  comparison_report.write(compared, points)
   text = (compared / "comparison.md").read_text()
   assert "**choosing accuracy (share)**" in text and "above 0 is better" in text
   result = json.loads((run_result.run / "result.json").read_text())

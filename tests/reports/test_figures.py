@@ -52,6 +52,7 @@ def test_the_name_of_a_y_axis_is_no_longer_than_the_axis():
   figure = figures.draw([[panel]])
   (axes,) = figure.axes
   figures.png(figure)
+  figure.draw_without_rendering()  # With its own number of dots per inch.
   label = axes.yaxis.label
   assert label.get_text().startswith("reward of a\\nrun -\n")
   height = label.get_window_extent().height

@@ -147,7 +147,7 @@ def test_a_model_that_is_too_large(small, tmp_path, monkeypatch):
   with pytest.raises(errors.InputError, match=r"take .* GiB of each"):
     zsgen.run(small, tmp_path, ["train"])
   # As where it is not known how much there is.
-  monkeypatch.setattr(memory, "_room", lambda mesh: math.inf)
+  monkeypatch.setattr(memory, "find_room", lambda mesh: math.inf)
   with pytest.raises(errors.InputError, match="out of memory") as caught:
     zsgen.run(small, tmp_path, ["train"])
   message = str(caught.value)

@@ -1,10 +1,10 @@
 """Notes what a sweep is, and the run of each of its points.
 
-`sweeps/NAME/sweep.json` names the sweep and its points, and
+`sweeps/NAME/sweep.json` names the sweep and its points,
 `sweeps/NAME/points/POINT.json` the run of a point, and
-`sweeps/NAME/together/POINT.json` the points with which it is trained as one
-program. In a workdir in a bucket,
-each is an object, which is read whenever it is asked for.
+`sweeps/NAME/together/POINT.json` the points that are trained with it as one
+program. In a workdir in a bucket, each is an object, which is read whenever it is
+needed.
 """
 
 from collections.abc import Mapping, Sequence

@@ -153,7 +153,8 @@ def _sweeps(path: pathlib.Path) -> tuple[list[pathlib.Path], bool]:
   """The sweeps that a path names, and whether it is a workdir."""
   if notes.is_sweep(path):
     return [path], False
-  if storage.children(path / "sweeps"):
+  sweeps = path / "sweeps"
+  if sweeps.is_dir() or storage.children(sweeps):
     return notes.find_sweeps(path), True
   raise errors.InputError(
       f"{path}: is neither a sweep's directory nor a workdir with sweeps. Name"
