@@ -31,6 +31,7 @@ def _find_members(config, workdir: pathlib.Path):
   return pipeline.find_members(config, workdir, quiet)
 
 
+@pytest.mark.slow
 def test_members_have_one_shape(configs, tmp_path):
   first, alike, wide, short = configs
   members = _find_members(first, tmp_path)
