@@ -114,6 +114,18 @@ def test_a_population_that_was_stopped_is_resumed_as_it_was(
   assert started == ["c-s0+d-s0", "a-s0+b-s0"]
 
 
+def test_a_damaged_note_of_a_population(lengths, tmp_path, started, compared):
+  _stop(lengths, tmp_path, population=2)
+  (note,) = tmp_path.glob("sweeps/*/together/c-s0.json")
+  note.write_text('{"points": ["a-s0"]}')
+  message = r"c-s0.json: .*does not name its point. Delete it, and"
+  with pytest.raises(errors.InputError, match=message):
+    sweeps.run(lengths, tmp_path)
+  note.unlink()
+  sweeps.run(lengths, tmp_path)
+  assert started == ["a-s0+c-s0", "b-s0+d-s0"]
+
+
 def test_a_smaller_population_is_a_new_one(
     lengths, tmp_path, started, compared
 ):

@@ -1,10 +1,10 @@
 """Notes what a sweep is, and the run of each of its points.
 
-`sweeps/NAME/sweep.json` names the sweep and its points, and
+`sweeps/NAME/sweep.json` names the sweep and its points,
 `sweeps/NAME/points/POINT.json` the run of a point, and
 `sweeps/NAME/together/POINT.json` the points with which it is trained as one
-program. In a workdir in a bucket,
-each is an object, which is read whenever it is asked for.
+program. In a workdir in a bucket, each is an object, which is read whenever it
+is asked for.
 """
 
 from collections.abc import Mapping, Sequence
@@ -163,7 +163,7 @@ def find_population(directory: pathlib.Path, point: str) -> list[str]:
   note = _population_note(directory, point)
   if not artifacts.fetch(note):
     return [point]
-  advice = "Delete it, and the point is trained from its beginning."
+  advice = "Delete it, and the sweep's command chooses a population anew."
   points = artifacts.read_sealed(note, point, advice).get("points")
   if not isinstance(points, list) or point not in points:
     raise errors.InputError(
