@@ -101,8 +101,9 @@ def _check_alone(sweep: Sweep, index: int) -> None:
     names = ", ".join(sweep.points[member][0] for member in members)
     raise errors.InputError(
         f"--point={index}: a population of {names} has begun. Resume it without"
-        " --point, or set config.population=1 to train the point alone, from"
-        " its beginning."
+        " --point, or set config.population=1 to train the point alone: from"
+        " its newest checkpoint of config.machine.keep_steps, or from its"
+        " beginning."
     )
 
 

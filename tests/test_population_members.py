@@ -1,5 +1,6 @@
 """Which points are members of a population, and which are not."""
 
+import math
 import pathlib
 
 import pytest
@@ -56,7 +57,7 @@ def test_what_has_begun_alone_stays_alone(configs, tmp_path, monkeypatch):
   assert not members.add(alike)
   members = _find_members(alike, tmp_path)
   assert members.is_full
-  assert members.choose() == (1, "it has checkpoints of its own")
+  assert members.choose() == (1, "it has begun on its own")
 
 
 @pytest.mark.slow
@@ -73,6 +74,11 @@ def test_room_and_gain_bound_the_members(configs, small, tmp_path, monkeypatch):
   assert members.add(configs[0])
   # Not even the states of two members fit: nothing is compiled.
   assert members.choose() == (1, "the devices have room for no other")
+  # A GPU whose allocator does not report its memory.
+  monkeypatch.setattr(populations, "find_room", lambda mesh: math.inf)
+  use = populations.Use(2**30, math.inf)
+  monkeypatch.setattr(populations, "measure", lambda joined: use)
+  assert members.choose() == (2, "1 GiB of each device")
 
 
 def test_no_members_are_refused(small):

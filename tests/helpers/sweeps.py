@@ -26,6 +26,21 @@ def run(
   return path, printed.getvalue()
 
 
+def begin(config: ml_collections.ConfigDict, workdir: Any) -> pathlib.Path:
+  """Writes the notes of a sweep, none of whose points is trained.
+
+  Args:
+    config: the sweep.
+    workdir: a local directory without other sweeps.
+
+  Returns:
+    The directory of the sweep.
+  """
+  run(config, workdir, report=True)
+  (path,) = (workdir / "sweeps").iterdir()
+  return path
+
+
 def begin_run(workdir: pathlib.Path, point: str) -> pathlib.Path:
   """Makes the directory of a point's run of nine steps."""
   path = workdir / "runs" / artifacts.name(point, {})

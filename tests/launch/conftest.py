@@ -7,6 +7,7 @@ import pytest
 from tests.helpers import sweeps
 import zsgen
 from zsgen.core import artifacts, errors, storage
+from zsgen.reports import comparison_report
 
 
 class Candidates:
@@ -55,3 +56,15 @@ def started(monkeypatch):
   fake = types.SimpleNamespace(run_population=run, find_members=Candidates)
   monkeypatch.setattr(zsgen, "pipeline", fake, raising=False)
   return names
+
+
+@pytest.fixture
+def compared(monkeypatch):
+  """Points and missing names of each comparison that was written."""
+  calls = []
+  monkeypatch.setattr(
+      comparison_report,
+      "write",
+      lambda directory, points, missing: calls.append((points, missing)) or [],
+  )
+  return calls

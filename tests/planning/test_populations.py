@@ -1,5 +1,6 @@
 """How many members a population has."""
 
+import math
 import types
 
 import numpy as np
@@ -71,6 +72,11 @@ def test_members_without_a_gain_are_alone(small, tmp_path):
 )
 def test_members_that_do_not_fit_are_trimmed(used, members):
   assert populations.Use(used, 10.0).trim(4) == members
+
+
+def test_unknown_memory_is_no_limit():
+  use = populations.Use(3 * 2**29, math.inf)
+  assert use.used <= use.room and use.describe() == "1.5 GiB of each device"
 
 
 @pytest.mark.slow

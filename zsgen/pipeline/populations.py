@@ -55,7 +55,7 @@ class Candidates:
     self._is_automatic = limit == AUTOMATIC
     self._reason = ""
     if _has_begun(self._members[0].path):
-      limit, self._reason = 1, "it has checkpoints of its own"
+      limit, self._reason = 1, "it has begun on its own"
     elif self._is_automatic:
       limit, self._reason = planning.find_gain(self._members[0])
     else:
@@ -117,7 +117,8 @@ class Candidates:
     """Returns how many have room for parameters and moments, at the most."""
     program = self._members[0].program
     per_device = planning.find_room(program.mesh) / program.state_bytes
-    return self._multiple(min(count, int(per_device * program.mesh.size)))
+    # The room may be infinite.
+    return self._multiple(int(min(count, per_device * program.mesh.size)))
 
   def _multiple(self, count: int) -> int:
     """Returns the most members up to `count` that the devices divide; or 1."""
@@ -127,7 +128,7 @@ class Candidates:
   def _describe_shortage(self, count: int) -> str:
     """Returns why there are not as many as `config.population` says."""
     if count < len(self._members):
-      return "the devices divide no more"
+      return "the number of members is a multiple of that of the devices"
     return "" if self.is_full else "no other free point has its shape"
 
 
@@ -140,7 +141,11 @@ def _make_member(experiment: Experiment) -> job.Member:
 
 
 def _has_begun(run: pathlib.Path) -> bool:
-  """Returns whether a run has checkpoints of its own, or is finished."""
+  """Returns whether a run has begun on its own, or is finished.
+
+  It has a directory for checkpoints then; a member has one as soon as it has a
+  checkpoint of the steps to keep.
+  """
   return checkpoints.are_in(run) or artifacts.is_file(
       run / record_digests.RESULT
   )

@@ -1,5 +1,6 @@
 """How many members a population has: as many as are a gain, and as fit."""
 
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -86,7 +87,7 @@ class Use(NamedTuple):
 
   Attributes:
     used: bytes on each device that its most expensive step takes.
-    room: bytes of each device that it may take.
+    room: bytes of each device that it may take; infinite if unknown.
   """
 
   used: int
@@ -99,11 +100,15 @@ class Use(NamedTuple):
   def describe(self) -> str:
     """Describes both, for people."""
     used, room = self.used / 2**30, self.room / 2**30
-    return f"{used:.3g} of {room:.3g} GiB of each device"
+    limit = f" of {room:.3g}" if room < math.inf else ""
+    return f"{used:.3g}{limit} GiB of each device"
 
 
 def find_room(mesh: jax.sharding.Mesh) -> float:
-  """Returns the bytes of each device that a population may take."""
+  """Returns the bytes of each device that a population may take.
+
+  They are infinite if the platform does not report its memory.
+  """
   return _PART * memory.find_room(mesh)
 
 

@@ -163,7 +163,7 @@ def find_population(directory: pathlib.Path, point: str) -> list[str]:
   note = _population_note(directory, point)
   if not artifacts.fetch(note):
     return [point]
-  advice = "Delete it, and the point is trained from its beginning."
+  advice = "Delete it, and the sweep's command chooses a population anew."
   points = artifacts.read_sealed(note, point, advice).get("points")
   if not isinstance(points, list) or point not in points:
     raise errors.InputError(
