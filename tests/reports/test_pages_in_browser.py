@@ -120,7 +120,9 @@ def test_pages_fit_and_have_no_errors(driver, request, page, width, scheme):
   assert len(browser.find_all(driver, "canvas")) >= least
   for figure in browser.find_all(driver, ".composition"):
     # It is not scaled down, so that its letters can be read.
-    *_, size, _ = map(float, figure.get_attribute("viewBox").split())
+    size = driver.execute_script(
+        "return arguments[0].viewBox.baseVal.width", figure
+    )
     assert figure.size["width"] >= 0.98 * size
   for item in browser.find_all(driver, "[data-view]"):
     assert item.get_attribute("data-view") == "selection" or item.text
