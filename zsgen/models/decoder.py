@@ -10,6 +10,7 @@ Axes: B rows, T positions, D width, H query heads, K key and value heads,
 d width of a head, V vocabulary.
 """
 
+from collections.abc import Callable
 import functools
 import math
 from typing import Any
@@ -20,7 +21,7 @@ from jax import numpy as jnp
 from jaxtyping import Float, Int
 
 from zsgen.core import config
-from zsgen.models import attention, layers, placement, rotary
+from zsgen.models import attention, layers, lifting, placement, rotary
 from zsgen.models import execution as execution_lib
 from zsgen.models.arrays import Array
 
@@ -176,15 +177,15 @@ class Pattern(nn.Module):
   ) -> tuple[Float[Array, "B T D"], dict[str, _Past | None]]:
     """Returns hidden states, and what each block keeps, by its number."""
     # CSE cannot undo the remat of a scan's body.
-    block = _remat(self.execution.remat, prevent_cse=False)
+    apply = _remat(self.execution.remat, prevent_cse=False)
     key_values = {}
     for i, kind in enumerate(self.arch.pattern):
       name = str(i)
       block_past = None if past is None else past[name]
-      layer = block(
+      block = Block(
           self.arch, kind, self.keep, self.lora, self.execution, name=name
       )
-      x, key_values[name] = layer(x, sight, rotations, block_past)
+      x, key_values[name] = apply(block, x, sight, rotations, block_past)
     return x, key_values
 
 
@@ -267,27 +268,29 @@ class Decoder(nn.Module):
     repeats, remainder = divmod(arch.layers, len(arch.pattern))
     if repeats:
       axes: Any = (nn.broadcast, nn.broadcast, 0)  # Declared as int.
-      scanned = nn.scan(
-          Pattern,
+      scan = nn.scan(
+          lifting.call,
           variable_axes={"params": 0},
           split_rngs={"params": True},
           in_axes=axes,
           length=repeats,
       )
-      blocks = scanned(
+      pattern = Pattern(
           arch, self.keep, self.lora, self.execution, name="blocks"
       )
-      x, key_values["blocks"] = blocks(x, sight, rotations, past.get("blocks"))
-    block = _remat(self.execution.remat, prevent_cse=True)
+      x, key_values["blocks"] = scan(
+          pattern, x, sight, rotations, past.get("blocks")
+      )
+    apply = _remat(self.execution.remat, prevent_cse=True)
     for i, kind in enumerate(arch.pattern[:remainder]):
       name = f"rest_{i}"
-      layer = block(arch, kind, self.keep, self.lora, self.execution, name=name)
-      x, key_values[name] = layer(x, sight, rotations, past.get(name))
+      block = Block(arch, kind, self.keep, self.lora, self.execution, name=name)
+      x, key_values[name] = apply(block, x, sight, rotations, past.get(name))
     return x, key_values
 
 
-def _remat(name: str, prevent_cse: bool) -> type[Block]:
-  """Returns a block class that recomputes part of its activations.
+def _remat(name: str, prevent_cse: bool) -> Callable[..., tuple[Array, _Past]]:
+  """Returns a function that calls a block and saves part of its activations.
 
   Args:
     name: "none" saves everything. "cheap" saves matrix products and the output
@@ -297,14 +300,14 @@ def _remat(name: str, prevent_cse: bool) -> type[Block]:
     prevent_cse: whether to keep the compiler from undoing it.
   """
   if name == "none":
-    return Block
+    return lifting.call
   policies = jax.checkpoint_policies
   policy = policies.save_from_both_policies(
       policies.dots_with_no_batch_dims_saveable,
       policies.save_only_these_names(layers.ADAPTED, attention.ATTENDED),
   )
   return nn.remat(
-      Block,
+      lifting.call,
       prevent_cse=prevent_cse,
       policy=policy if name == "cheap" else policies.nothing_saveable,
   )

@@ -18,6 +18,7 @@ import jax
 from jax import numpy as jnp
 from jaxtyping import Bool, Float, Int
 
+from zsgen.models import lifting
 from zsgen.models.arrays import Array
 
 # Keyed by the values of hidden_act in config.json.
@@ -175,15 +176,15 @@ class Bert(nn.Module):
     x += self._table("types", arch.types)[0]
     x = Norm(arch.norm_eps, name="embedding_norm")(x)
     axes: Any = nn.broadcast  # Declared as int.
-    blocks = nn.scan(
-        Block,
+    scan = nn.scan(
+        lifting.call,
         variable_axes={"params": 0},
         split_rngs={"params": True},
         in_axes=axes,
         length=arch.layers,
     )
     x = x.astype(jnp.dtype(self.dtype))
-    x, _ = blocks(arch, name="blocks")(x, _mask(lengths, length))
+    x, _ = scan(Block(arch, name="blocks"), x, _mask(lengths, length))
     return x
 
   def _table(self, name: str, rows: int) -> Array:
