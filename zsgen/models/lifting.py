@@ -1,10 +1,10 @@
-"""What Flax transforms: a function, never a class.
+"""A function for Flax's transformations, so that they derive no class.
 
-`nn.scan` and `nn.remat` of a class derive a new class, and meanwhile Flax takes
-fields out of `nn.Module` itself. Another thread that traces a model at that
-moment fails or reads the wrong fields, and this package traces in two threads:
-one runs evaluations while the other compiles the next step. Of a function no
-class is derived.
+`nn.scan` and `nn.remat` of a class derive another class, for which Flax takes
+fields out of `nn.Module` and puts them back. Until then, other threads that
+trace a model fail or read wrong fields. Training traces in two threads: one
+evaluates while the other compiles the next step. With a function, nothing
+global changes.
 """
 
 from typing import Any
