@@ -114,6 +114,7 @@ def test_the_page_has_every_public_name(root):
     assert re.search(rf"\b{name}\b", page), name
 
 
+@pytest.mark.slow
 def test_the_blocks_of_the_page_run(root, tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   page = (root / "docs" / "api.md").read_text("utf-8")

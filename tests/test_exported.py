@@ -86,6 +86,7 @@ def _export(job, tmp_path):
   return result.run / "export-float32"
 
 
+@pytest.mark.slow
 def test_an_export(job, base, tmp_path, capsys):
   path = _export(job, tmp_path)
   assert len(artifacts.read_provenance(path)) == 1

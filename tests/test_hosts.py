@@ -201,6 +201,7 @@ def single_workdir(small, start, workdirs):
   return workdirs.get(small, "train")
 
 
+@pytest.mark.slow
 def test_two_processes_stop_and_resume(start, single_workdir, tmp_path):
   """Stops one of them by SIGTERM; resumed, they leave what one process does."""
   stopped = start("stopped", 2, "SIGTERM:1:2")

@@ -27,7 +27,7 @@ FINISHED = {
     "evaluation": "evaluations",
 }
 # Kinds that take seconds to make.
-SLOW = ("export", "population")
+SLOW = ("export", "population", "scores")
 
 
 def _only(workdir: pathlib.Path, section: str) -> pathlib.Path:

@@ -172,6 +172,7 @@ def _reader(loaded, dataset, splits=("train",), **fields) -> seqio_rows.Reader:
   return seqio_rows.Reader(request, loaded)
 
 
+@pytest.mark.slow
 def test_a_mixture_is_its_tasks_one_by_one(result):
   splits = [
       (example["task"], example["split"]) for example in result["examples"]
@@ -192,6 +193,7 @@ def test_a_mixture_is_its_tasks_one_by_one(result):
   assert notes["rates_ignored"] == rates
 
 
+@pytest.mark.slow
 def test_preprocessors_and_the_sequence_are_kept(result):
   texts = [example["targets"][0] for example in _examples_of(result, "noisy_a")]
   assert texts == [str(i) for i in range(40)]
@@ -209,6 +211,7 @@ def test_preprocessors_and_the_sequence_are_kept(result):
   ]
 
 
+@pytest.mark.slow
 def test_random_draws_do_not_depend_on_decoding(result):
   """Checks that the same steps draw the same, though one decodes tokens."""
   notes = result["told"]["read"]["text"]
@@ -223,16 +226,19 @@ def test_random_draws_do_not_depend_on_decoding(result):
   assert len({example["input"].split()[-1] for example in decoded}) > 30
 
 
+@pytest.mark.slow
 def test_the_parent_never_loads_tensorflow(result):
   assert not {"tensorflow", "seqio"} & set(result["loaded"])
   assert "seqio three: 89 rows, done" in result["stderr"]
 
 
+@pytest.mark.slow
 def test_a_second_call_reads_the_table(result):
   assert result["kept"]
   assert result["stderr"].count("done") == 1
 
 
+@pytest.mark.slow
 def test_a_changed_module_is_read_again(result, home, monkeypatch):
   files = {pathlib.Path(file_path).name for file_path in result["files"]}
   assert files == {"rows.parquet", "here_tasks.py", "here_helpers.py"}

@@ -33,6 +33,7 @@ def _first(run):
   }
 
 
+@pytest.mark.slow
 def test_a_run_that_chooses_and_its_start_without_training(
     choosing, tmp_path, capsys
 ):

@@ -73,9 +73,8 @@ def _free_port():
 
 
 # The encoder alone is divided in embedders/test_encoder.py.
-@pytest.mark.parametrize(
-    "embedder", ["ngram", pytest.param("encoder", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("embedder", ["ngram", "encoder"])
 def test_devices_and_processes_change_no_byte(tmp_path, monkeypatch, embedder):
   config = _config(tmp_path, embedder)
   monkeypatch.setattr(similarity, "block_size", make_orders.block_size)

@@ -66,7 +66,9 @@ def test_an_svg_is_reproducible():
   assert first.startswith(b"<?xml") and b"<dc:date>" not in first
 
 
-@pytest.mark.parametrize("count", [1, 7, 119])
+@pytest.mark.parametrize(
+    "count", [1, 7, pytest.param(119, marks=pytest.mark.slow)]
+)
 def test_small_multiples_grow_with_the_tasks(count):
   names = [f"task{i}_with_a_name_that_is_long" for i in range(count)]
   single = {name: {"": _curve(i)} for i, name in enumerate(names)}

@@ -122,6 +122,7 @@ def test_a_checkpoint_has_adapters_and_their_moments_only(adapted, adapted_run):
   assert all(state[path].any() for path in params)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_has_the_same_bytes(
     adapted, adapted_run, tmp_path, monkeypatch, capsys
 ):
@@ -239,6 +240,7 @@ def test_adapters_of_a_run_without_any_are_not_exported(small, tmp_path):
     zsgen.run(small, tmp_path / "workdir")
 
 
+@pytest.mark.slow
 def test_new_adapters_depend_on_the_seed():
   first, second, other_seed = (
       _all_params(MODEL, LORA, seed) for seed in (3, 3, 4)
