@@ -16,6 +16,7 @@ from zsgen.core import errors
 from zsgen.orders import order as order_lib
 from zsgen.pipeline import experiment, train
 from zsgen.reports import curves
+from zsgen.reports.interactive import subject as subject_lib
 from zsgen.train import batches, checkpoints, lineage
 
 # Of the parent's 10 steps.
@@ -102,6 +103,13 @@ def test_verify_and_the_page_follow_the_lineage(forked, parent, tmp_path):
   page = (run / "report.html").read_text("utf-8")
   assert f"step 5 of {parent.name}" in page
   assert f"forked from {parent.name} at step 5" in page
+  # Its figures also have the curve of the rest of the parent.
+  own, drawn = subject_lib.from_run(curves.open_run(run)).members
+  assert drawn.is_parent and f'"{drawn.label}"' in page
+  steps, losses = drawn.metrics["heldout/loss"]
+  assert list(steps) == [0, 4, 8, 10]
+  assert losses[0] == own.metrics["heldout/loss"].values[0]
+  assert losses[-1] != own.metrics["heldout/loss"].values[-1]
   # A consumed id that the parent did not plan.
   consumed = np.load(run / "consumed.npy", mmap_mode="r+")
   consumed[STEP - 1, 0], consumed[STEP - 1, 1] = consumed[STEP - 1, [1, 0]]
