@@ -14,7 +14,7 @@ from zsgen.core import errors
 from zsgen.evals import example_losses
 from zsgen.orders import order as order_lib
 from zsgen.orders import segments
-from zsgen.pipeline import experiment
+from zsgen.pipeline import checks, experiment
 from zsgen.reports import curves
 from zsgen.reports.interactive import order_data
 from zsgen.reports.interactive import subject as subject_lib
@@ -188,6 +188,16 @@ def test_a_part_of_an_order_is_not_remade(small):
   }
   with pytest.raises(errors.InputError, match=r"parts\[0\].remake_every is 2"):
     config_lib.check(small)
+
+
+def test_an_order_with_parts_is_not_remade(small):
+  small.order = {
+      "arrangement": "concatenate",
+      "parts": ({"arrangement": "scored", "score": "loss"},),
+      "remake_every": 2,
+  }
+  with pytest.raises(errors.InputError, match="'concatenate', which combines"):
+    checks.check_config(config_lib.check(small))
 
 
 @pytest.mark.slow
