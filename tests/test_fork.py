@@ -133,6 +133,26 @@ def test_verify_reports_a_parent_that_is_gone_or_another(
 
 
 @pytest.mark.slow
+def test_a_fork_selects_from_all_that_is_left_by_its_parents_model(
+    parent, forked, tmp_path
+):
+  forked.order = {
+      "arrangement": "tmt",
+      "budget": 12,
+      "embedder": "hidden",
+      "checkpoint": f"{parent}@{STEP}",
+  }
+  run = _train(forked, tmp_path)
+  order = order_lib.Order.load(next((tmp_path / "orders").iterdir()))
+  (model,) = order.manifest["made_by"]["embedder"]["parameters"]["models"]
+  assert model["step"] == STEP
+  np.testing.assert_array_equal(_consumed(run)[STEP:].ravel(), order.ids)
+  assert not np.isin(order.ids, _consumed(parent)[:STEP]).any()
+  # Its parent would never have consumed some of them.
+  assert not np.isin(order.ids, _consumed(parent)).all()
+
+
+@pytest.mark.slow
 def test_a_fork_of_a_fork_that_ends_in_a_partial_step(small, forked, tmp_path):
   first = _train(forked, tmp_path / "first")
   second_config = _fork(small, first, 10, "all")

@@ -3,6 +3,7 @@
 import shutil
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from tests.campaigns import damages
@@ -11,6 +12,7 @@ import zsgen
 from zsgen import verify
 from zsgen.core import config as config_lib
 from zsgen.core import errors
+from zsgen.data import store as store_lib
 from zsgen.evals import example_losses
 from zsgen.orders import order as order_lib
 from zsgen.orders import segments
@@ -68,6 +70,22 @@ def test_each_segment_is_the_rest_sorted_again(finished):
     losses = table["distance"].to_pylist()[begin:stop]
     assert losses == sorted(losses, reverse=True)
   assert remade_runs.remade_steps(finished) == list(STEPS)
+
+
+def test_the_arrangement_file_reads_the_order_that_is_consumed(
+    finished, tmp_path
+):
+  run = zsgen.load_run(finished)
+  pq.write_table(run.order, tmp_path / "order.parquet")
+  options = config_lib.build(
+      config_lib.Order,
+      arrangement="file",
+      path=str(tmp_path / "order.parquet"),
+      embedder="",
+  )
+  store = store_lib.open_store(run.records.store)
+  order = order_lib.make(tmp_path, store, options, 0)
+  np.testing.assert_array_equal(order.ids, remade_runs.consumed_ids(finished))
 
 
 def test_pages_show_the_order_that_is_consumed(finished):
