@@ -16,6 +16,7 @@ from zsgen.core import errors
 from zsgen.orders import order as order_lib
 from zsgen.pipeline import experiment, train
 from zsgen.reports import curves
+from zsgen.reports.interactive import subject as subject_lib
 from zsgen.train import batches, checkpoints, lineage
 
 # Of the parent's 10 steps.
@@ -102,6 +103,13 @@ def test_verify_and_the_page_follow_the_lineage(forked, parent, tmp_path):
   page = (run / "report.html").read_text("utf-8")
   assert f"step 5 of {parent.name}" in page
   assert f"forked from {parent.name} at step 5" in page
+  # Its figures also have the curve of the rest of the parent.
+  own, drawn = subject_lib.from_run(curves.open_run(run)).members
+  assert drawn.is_parent and f'"{drawn.label}"' in page
+  steps, losses = drawn.metrics["heldout/loss"]
+  assert list(steps) == [0, 4, 8, 10]
+  assert losses[0] == own.metrics["heldout/loss"].values[0]
+  assert losses[-1] != own.metrics["heldout/loss"].values[-1]
   # A consumed id that the parent did not plan.
   consumed = np.load(run / "consumed.npy", mmap_mode="r+")
   consumed[STEP - 1, 0], consumed[STEP - 1, 1] = consumed[STEP - 1, [1, 0]]
@@ -122,6 +130,26 @@ def test_verify_reports_a_parent_that_is_gone_or_another(
   message = r"first 5 steps cannot be verified\. Put it back"
   with pytest.raises(errors.InputError, match=message):
     verify.verify(run)
+
+
+@pytest.mark.slow
+def test_a_fork_selects_from_all_that_is_left_by_its_parents_model(
+    parent, forked, tmp_path
+):
+  forked.order = {
+      "arrangement": "tmt",
+      "budget": 12,
+      "embedder": "hidden",
+      "checkpoint": f"{parent}@{STEP}",
+  }
+  run = _train(forked, tmp_path)
+  order = order_lib.Order.load(next((tmp_path / "orders").iterdir()))
+  (model,) = order.manifest["made_by"]["embedder"]["parameters"]["models"]
+  assert model["step"] == STEP
+  np.testing.assert_array_equal(_consumed(run)[STEP:].ravel(), order.ids)
+  assert not np.isin(order.ids, _consumed(parent)[:STEP]).any()
+  # Its parent would never have consumed some of them.
+  assert not np.isin(order.ids, _consumed(parent)).all()
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pyarrow.compute as pc
 import pytest
 import rich.console
 
@@ -62,6 +63,10 @@ def test_the_sample_is_evaluated_around_each_of_its_steps(probed, workdirs):
   for row in table.to_pylist():
     step = int(np.flatnonzero((consumed == row["id"]).any(axis=1))[0])
     assert row["consumed"] == (row["step"] > step)
+  losses = zsgen.load_run(run).trajectory.losses
+  losses = losses.filter(pc.equal(losses["evaluation"], "probe"))
+  names = ["step", "id", "loss"]
+  assert losses.select(names).to_pylist() == table.select(names).to_pylist()
   memory = probe_view.measure(curves.open_run(run))
   assert len(memory.memorised) == memory.trained_on == EXAMPLES
   assert memory.memorised.mean() > 0  # A step lowers the loss of its examples.

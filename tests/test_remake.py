@@ -3,6 +3,7 @@
 import shutil
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from tests.campaigns import damages
@@ -11,10 +12,11 @@ import zsgen
 from zsgen import verify
 from zsgen.core import config as config_lib
 from zsgen.core import errors
+from zsgen.data import store as store_lib
 from zsgen.evals import example_losses
 from zsgen.orders import order as order_lib
 from zsgen.orders import segments
-from zsgen.pipeline import experiment
+from zsgen.pipeline import checks, experiment
 from zsgen.reports import curves
 from zsgen.reports.interactive import order_data
 from zsgen.reports.interactive import subject as subject_lib
@@ -68,6 +70,22 @@ def test_each_segment_is_the_rest_sorted_again(finished):
     losses = table["distance"].to_pylist()[begin:stop]
     assert losses == sorted(losses, reverse=True)
   assert remade_runs.remade_steps(finished) == list(STEPS)
+
+
+def test_the_arrangement_file_reads_the_order_that_is_consumed(
+    finished, tmp_path
+):
+  run = zsgen.load_run(finished)
+  pq.write_table(run.order, tmp_path / "order.parquet")
+  options = config_lib.build(
+      config_lib.Order,
+      arrangement="file",
+      path=str(tmp_path / "order.parquet"),
+      embedder="",
+  )
+  store = store_lib.open_store(run.records.store)
+  order = order_lib.make(tmp_path, store, options, 0)
+  np.testing.assert_array_equal(order.ids, remade_runs.consumed_ids(finished))
 
 
 def test_pages_show_the_order_that_is_consumed(finished):
@@ -188,6 +206,16 @@ def test_a_part_of_an_order_is_not_remade(small):
   }
   with pytest.raises(errors.InputError, match=r"parts\[0\].remake_every is 2"):
     config_lib.check(small)
+
+
+def test_an_order_with_parts_is_not_remade(small):
+  small.order = {
+      "arrangement": "concatenate",
+      "parts": ({"arrangement": "scored", "score": "loss"},),
+      "remake_every": 2,
+  }
+  with pytest.raises(errors.InputError, match="'concatenate', which combines"):
+    checks.check_config(config_lib.check(small))
 
 
 @pytest.mark.slow

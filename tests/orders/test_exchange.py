@@ -162,6 +162,24 @@ def test_other_stores_are_refused(
   assert not (tmp_path / "two" / "orders").exists()
 
 
+def test_all_examples_that_do_not_exist_are_listed(make_store, out, capsys):
+  other = make_store("two", {"b": 2}, "?")
+  code, output = _call(capsys, "import", out, "--store", other.path)
+  assert code == 2
+  names = [
+      f"id {row['id']} task {row['task']!r} key {row['key']!r}"
+      f" (row {row['position']})"
+      for row in pq.read_table(out / "order.parquet").to_pylist()
+  ]
+  differs = [name for name in names if "'b-0'" in name or "'b-1'" in name]
+  missing = [name for name in names if name not in differs]
+  assert (len(missing), len(differs)) == (5, 2)
+  assert output.splitlines()[:7] == [
+      *(f"missing  {name}" for name in missing),
+      *(f"differs  {name}" for name in differs),
+  ]
+
+
 def test_damaged_exports_are_refused(out, store, capsys):
   file = out / "order.parquet"
   table = pq.read_table(file)

@@ -89,6 +89,9 @@ def test_training_is_the_same_with_averages(small, averaging, workdirs):
   assert {k: records[k] for k in expected if k != "metrics.jsonl"} == {
       k: v for k, v in expected.items() if k != "metrics.jsonl"
   }
+  expected, parameters = map(restarts.parameters, (plain, run))
+  assert {k: parameters[k] for k in expected} == expected
+  assert len(parameters) > len(expected)
   values = {k: v for line in _lines(run) for k, v in line.items() if "@" in k}
   names = {name.partition("/")[0] for name in values}
   assert names == {"heldout@ema", "heldout@mean"}

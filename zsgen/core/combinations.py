@@ -122,8 +122,8 @@ def _check_parts(order: Any, location: str) -> None:
     for name in _REMAKE:
       if getattr(part, name):
         raise errors.InputError(
-            f"{inner}.{name} is {schema.show(getattr(part, name))}, but only an"
-            f" order as a whole is arranged anew. Set config.order.{name}."
+            f"{inner}.{name} is {schema.show(getattr(part, name))}, but an order"
+            " with parts, and a part, cannot be arranged anew. Leave it out."
         )
     _check_parts(part, inner)
 

@@ -21,7 +21,7 @@ import rich.table
 from zsgen.core import chatter, errors, schema, terminal, texts
 from zsgen.data import differing_text
 from zsgen.data import store as store_lib
-from zsgen.orders import diff, exchange
+from zsgen.orders import diff, exchange, exported
 from zsgen.orders import order as order_lib
 from zsgen.orders import trace as trace_lib
 from zsgen.train import bucket_paths
@@ -182,10 +182,18 @@ def _export(options: argparse.Namespace, console: rich.console.Console) -> None:
 
 
 def _import(options: argparse.Namespace, console: rich.console.Console) -> None:
-  """Makes an order from an exported one, and prints how to train on it."""
+  """Makes an order from an exported one, and prints how to train on it.
+
+  If the store lacks examples, or has other texts for them, prints all of them.
+  """
   path = _local(options.path, "DIR")
   store = store_lib.open_store(_local(options.store, "--store"))
-  order, is_same = exchange.read(path, store)
+  try:
+    order, is_same = exchange.read(path, store)
+  except exported.OtherExamples as error:
+    for line in error.lines:
+      console.print(line, markup=False, highlight=False, soft_wrap=True)
+    raise
   console.print(f"order {order.path}", markup=False)
   if is_same:
     console.print(f"the same fingerprint: {order.fingerprint}")

@@ -1,7 +1,6 @@
 """Reads an exported order: examples by task and key, proved by their texts."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -16,6 +15,18 @@ COLUMNS = ("task", "key", HASH, "round", "distance")
 _MAX_SHOWN = 5
 
 
+class OtherExamples(errors.InputError):
+  """A store lacks examples of an exported order, or has other texts for them.
+
+  Attributes:
+    lines: the name of each such example and what is wrong with it.
+  """
+
+  def __init__(self, message: str, lines: Sequence[str]):
+    super().__init__(message)
+    self.lines = lines
+
+
 def find(table: tables.Table, pool: pool_lib.Pool) -> np.ndarray:
   """Returns the row of the pool of each example, int64 [n].
 
@@ -26,8 +37,9 @@ def find(table: tables.Table, pool: pool_lib.Pool) -> np.ndarray:
     pool: the rows of a store.
 
   Raises:
-    InputError: examples do not exist in the store, or have other texts there;
-      the message has their numbers and the first few.
+    OtherExamples: examples do not exist in the store, or have other texts
+      there; the message has their numbers and the first few.
+    InputError: a column is missing.
   """
   hint = "Give the order.parquet that python -m zsgen.orders export writes."
   names = list(
@@ -44,16 +56,12 @@ def find(table: tables.Table, pool: pool_lib.Pool) -> np.ndarray:
   actual = pool.facts.text_hashes(pool.rows[rows[~is_missing]])
   differs = np.zeros(len(rows), bool)
   differs[~is_missing] = np.array(actual, object) != hashes[~is_missing]
-  problems = [
-      *_describe(is_missing, "do not exist in the store", names, table),
-      *_describe(differs, "have other texts in the store", names, table),
-  ]
-  if problems:
-    raise errors.InputError(
-        f"{table.path}: of {len(rows)} examples, {'; '.join(problems)}. Make"
-        " the store from the same source, by the recipe in the README.md of the"
-        " exported order."
-    )
+  problems = {
+      "missing": ("do not exist in the store", np.flatnonzero(is_missing)),
+      "differs": ("have other texts in the store", np.flatnonzero(differs)),
+  }
+  if is_missing.any() or differs.any():
+    raise _explain(table, names, problems)
   return rows
 
 
@@ -83,19 +91,37 @@ def numbers(table: tables.Table, column: str, default: float) -> np.ndarray:
   return result
 
 
-def _describe(
-    is_wrong: np.ndarray,
-    problem: str,
-    names: Sequence[tuple[str, str]],
+def _explain(
     table: tables.Table,
-) -> list[Any]:
-  """Returns how many examples have a problem and the first few, if any."""
-  wrong = np.flatnonzero(is_wrong)
-  if not len(wrong):
-    return []
-  examples = ", ".join(
-      f"task {names[i][0]!r} key {names[i][1]!r} ({table.locations[i]})"
-      for i in wrong[:_MAX_SHOWN].tolist()
+    names: Sequence[tuple[str, str]],
+    problems: Mapping[str, tuple[str, np.ndarray]],
+) -> OtherExamples:
+  """Returns the error for examples that a store does not have.
+
+  Args:
+    table: the exported order.
+    names: task and key of each example.
+    problems: by a word for its lines, each problem and the rows of the table
+      that have it, int64.
+  """
+  ids = table.columns.get("id", [None] * len(names))
+  counts, lines = [], []
+  for word, (problem, rows) in problems.items():
+    examples = [
+        f"task {names[i][0]!r} key {names[i][1]!r} ({table.locations[i]})"
+        for i in rows.tolist()
+    ]
+    lines += [
+        f"{word}  id {ids[i]} {example}"
+        for i, example in zip(rows.tolist(), examples, strict=True)
+    ]
+    if examples:
+      ellipsis = ", …" if len(examples) > _MAX_SHOWN else ""
+      first = ", ".join(examples[:_MAX_SHOWN])
+      counts.append(f"{len(examples)} {problem}: {first}{ellipsis}")
+  return OtherExamples(
+      f"{table.path}: of {len(names)} examples, {'; '.join(counts)}. Make the"
+      " store from the same source, by the recipe in the README.md of the"
+      " exported order.",
+      lines,
   )
-  ellipsis = ", …" if len(wrong) > _MAX_SHOWN else ""
-  return [f"{len(wrong)} {problem}: {examples}{ellipsis}"]

@@ -46,10 +46,11 @@ class Pool:
   Attributes:
     tasks: task of each row, int32 [N], numbered in the suite's order.
     categories: category of each row, int32 [N].
-    train: embeddings of the rows, [N, D]; None if the order has no embedder.
+    train: embeddings of the rows, [N, D]; None if the facts have them, or if
+      the order has no embedder.
     heldout: embeddings of the target, [M, D], or None.
     rows: positions of the rows in the whole pool, int64 [N].
-    order: the order that the embeddings belong to, or None.
+    order: the order whose embeddings and texts are read, or None.
     facts: facts about the whole pool, or None.
     make_lists: makes the shortlists that TMT begins with.
   """
@@ -83,13 +84,14 @@ class Pool:
     )
 
   def looking(self, order: config.Order) -> "Pool":
-    """Returns the pool with the embeddings that `order` names."""
+    """Returns the pool with the embeddings that `order` names.
+
+    They are computed when they are first read, so that an arrangement can
+    refuse its options before.
+    """
     if self.facts is None:
       return self
-    train, heldout = self.facts.embed(order)
-    if train is not None and self.rows is not None:
-      train = train.take(self.rows)
-    return dataclasses.replace(self, train=train, heldout=heldout, order=order)
+    return dataclasses.replace(self, train=None, heldout=None, order=order)
 
   def embedded(
       self,
@@ -99,12 +101,17 @@ class Pool:
     Raises:
       InputError: the order has no embedder.
     """
-    if self.train is None or self.heldout is None:
+    train, heldout = self.train, self.heldout
+    if train is None and self.facts is not None and self.order is not None:
+      train, heldout = self.facts.embed(self.order)
+      if train is not None and self.rows is not None:
+        train = train.take(self.rows)
+    if train is None or heldout is None:
       raise errors.InputError(
           "this arrangement uses embeddings, but config.order.embedder is"
           " ''. Set an embedder, such as 'ngram'."
       )
-    return self.train, self.heldout
+    return train, heldout
 
   def lengths(self) -> np.ndarray:
     """Returns the tokens of each row, prompt and answer, int32 [N].

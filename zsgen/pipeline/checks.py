@@ -62,6 +62,14 @@ def _check_remake(order: config_lib.Order) -> None:
   value = getattr(order, name)
   if not value:
     return
+  if arrangements.has_parts(order):
+    raise errors.InputError(
+        f"config.order.{name} is {value}, but config.order.arrangement is"
+        f" {order.arrangement!r}, which combines the orders of"
+        " config.order.parts: an order with parts cannot be arranged anew. Set"
+        " an arrangement without parts, such as 'scored' or 'tmt', or leave it"
+        " out."
+    )
   if not arrangements.reads_model(order):
     raise errors.InputError(
         f"config.order.{name} is {value}, but {_describe_constant(order)}: it"

@@ -198,6 +198,17 @@ def test_bad_files_leave_nothing_behind(
   assert not (workdir / "orders").exists()
 
 
+def test_nothing_is_embedded_before_an_error(make, write, workdir):
+  bad = write("s.csv", "id,score\n0,nan\n")
+  for options, message in (
+      ({**bad, "embedder": "ngram"}, "no finite number"),
+      (dict(score="cosine_min", window=22), "the order has 21"),
+  ):
+    with pytest.raises(errors.InputError, match=message):
+      make(**options)
+    assert not (workdir / "embeddings").exists()
+
+
 @pytest.mark.parametrize(
     "options, message",
     [
