@@ -64,6 +64,8 @@ def test_work_of_shards_is_not_done_again(tmp_path, table):
   beam.run(root, table, "direct", ())
   assert {path: path.stat().st_mtime_ns for path in times} == times
   shards.merge(root, table.data, table.data_seed)
+  beam.run(root, table, "direct", ())  # The store exists.
+  assert len(list(root.iterdir())) == 1
 
 
 @pytest.mark.parametrize("options", [(), _TWO_PROCESSES])

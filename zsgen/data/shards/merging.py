@@ -61,5 +61,12 @@ def _check(
   """Raises InputError if something is missing."""
   if missing:
     raise errors.InputError(
-        shards.describe_missing(job.path, missing, total, work, "No store is")
+        shards.describe_missing(
+            job.path,
+            missing,
+            total,
+            work,
+            "No store is",
+            job.describe_others(),
+        )
     )
