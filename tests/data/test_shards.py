@@ -310,6 +310,23 @@ def test_work_of_another_process_is_kept(tmp_path, table, monkeypatch):
   artifact_files.assert_same(root, tmp_path / "whole/stores")
 
 
+def test_two_merges_at_once(tmp_path, table, monkeypatch):
+  """Lets another process merge, and delete the chunks, while one begins."""
+  root, write = tmp_path / "stores", prepare.publish.write
+  _run_all(root, table, 1)
+  stores = []
+
+  def write_late(*args):
+    monkeypatch.setattr(prepare.publish, "write", write)
+    stores.append(shards.merge(root, table, 3))
+    write(*args)
+
+  monkeypatch.setattr(prepare.publish, "write", write_late)
+  stores.append(shards.merge(root, table, 3))
+  assert stores[0].fingerprint == stores[1].fingerprint
+  assert [path.name for path in root.iterdir()] == [stores[0].path.name]
+
+
 @pytest.mark.parametrize("name", ["tokens.bin", "examples.parquet"])
 def test_a_file_that_cannot_be_written(tmp_path, table, monkeypatch, name):
   """Lets the write of one file fail, as on a full disk."""
