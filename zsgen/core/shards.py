@@ -181,7 +181,7 @@ def describe_missing(
     total: int,
     work: str,
     artifact: str,
-    others: Sequence[str],
+    hints: Sequence[str],
 ) -> str:
   """Returns the message on a job of which something is missing.
 
@@ -191,31 +191,31 @@ def describe_missing(
     total: how much there is in all.
     work: what is missing, such as "chunks are not encoded".
     artifact: what is not made, such as "No store is".
-    others: what `describe_others` returns; it may be there.
+    hints: what `describe_others` returns; it may be there.
   """
   message = (
       f"{path}: {len(numbers):,} of {total:,} {work}: {list_numbers(numbers)}."
       f" {artifact} made. Run --shard=INDEX/COUNT again for all shards of one"
       " COUNT; what exists is skipped."
   )
-  return " ".join([message, *others])
+  return " ".join([message, *hints])
 
 
 def describe_absence(
-    path: pathlib.Path, participle: str, others: Sequence[str]
+    path: pathlib.Path, participle: str, hints: Sequence[str]
 ) -> str:
   """Returns the message on a job that does not exist.
 
   Args:
     path: the directory that the job would have.
     participle: what shards do, such as "prepared".
-    others: what `describe_others` returns.
+    hints: what `describe_others` returns.
   """
   message = (
       f"{path}: no shard of this config is {participle}. Run"
       " --shard=INDEX/COUNT for all shards first."
   )
-  return " ".join([message, *others])
+  return " ".join([message, *hints])
 
 
 def describe_others(
@@ -248,8 +248,8 @@ def describe_others(
       jobs.append((job_file.parent, different))
   fewest = min((len(different) for _, different in jobs), default=0)
   return [
-      _describe_other(other, different, work)
-      for other, different in jobs
+      _describe_other(job_path, different, work)
+      for job_path, different in jobs
       if len(different) == fewest
   ][:_MAX_OTHERS]
 
@@ -263,14 +263,14 @@ def _describe_other(
   text = ", ".join(
       _describe_difference(*values) for values in different[:_MAX_NUMBERS]
   ) + ", …" * (len(different) > _MAX_NUMBERS)
-  done = ", ".join(
+  counts = ", ".join(
       f"{name}: {len([*path.glob(pattern)]):,}"
       for pattern, name in work.items()
   )
   return (
-      f"{path} has shards of another config: {text} ({done}). If they are meant"
-      " for the same work, run them again with the config and tokenizer of this"
-      " command, and delete that directory."
+      f"{path} has shards of another config: {text} ({counts}). If they are"
+      " meant for the same work, run them again with the config and tokenizer of"
+      " this command, and delete that directory."
   )
 
 

@@ -186,8 +186,8 @@ def _open(
   installed = shards.describe_software(_LIBRARIES, _CODE)
   if not path.is_dir():
     if not device:
-      others = shards.describe_others(path, recipe, _WORK)
-      message = shards.describe_absence(path, "embedded", others)
+      hints = shards.describe_others(path, recipe, _WORK)
+      message = shards.describe_absence(path, "embedded", hints)
       raise errors.InputError(message)
     fields = {
         "format": _FORMAT,

@@ -237,8 +237,8 @@ def _open(
   installed = shards.describe_software(_LIBRARIES, _CODE)
   if not path.is_dir():
     if not create:
-      others = shards.describe_others(path, recipe, _WORK)
-      message = shards.describe_absence(path, "listed", others)
+      hints = shards.describe_others(path, recipe, _WORK)
+      message = shards.describe_absence(path, "listed", hints)
       raise errors.InputError(message)
     fields = {"format": _FORMAT, "made_by": recipe, "software": installed}
     shards.begin_job(path, fields)

@@ -173,8 +173,8 @@ def open_job(
   corpus = _open_corpus(data, seed, root.parent / "scratch")
   if not path.is_dir():
     if not create:
-      others = shards.describe_others(path, recipe, _WORK)
-      message = shards.describe_absence(path, "prepared", others)
+      hints = shards.describe_others(path, recipe, _WORK)
+      message = shards.describe_absence(path, "prepared", hints)
       raise errors.InputError(message)
     shards.begin_job(path, _describe(corpus, recipe))
   fields = shards.read_job(path, _FORMAT, recipe, _software())
