@@ -6,7 +6,7 @@ import pytest
 
 from tests.helpers import artifact_files
 from zsgen.core import config, errors
-from zsgen.data import prepare, shards
+from zsgen.data import chunks, prepare, shards
 
 # The extra `beam` (make beam).
 pytest.importorskip("apache_beam")
@@ -64,6 +64,29 @@ def test_work_of_shards_is_not_done_again(tmp_path, table):
   beam.run(root, table, "direct", ())
   assert {path: path.stat().st_mtime_ns for path in times} == times
   shards.merge(root, table.data, table.data_seed)
+  beam.run(root, table, "direct", ())  # The store exists.
+  assert len(list(root.iterdir())) == 1
+
+
+def test_a_pipeline_that_stopped_continues(tmp_path, table, monkeypatch):
+  prepare.prepare(tmp_path / "whole/stores", table.data, table.data_seed)
+  root, write, numbers = tmp_path / "stores", chunks.write, []
+
+  def write_one(folder, number, *rest):
+    numbers.append(number)
+    if len(numbers) > 1:
+      raise RuntimeError("the worker is lost")
+    write(folder, number, *rest)
+
+  with monkeypatch.context() as patched:
+    patched.setattr(chunks, "write", write_one)
+    with pytest.raises(RuntimeError, match="the worker is lost"):
+      beam.run(root, table, "direct", ())
+  with pytest.raises(errors.InputError, match="chunks are not encoded"):
+    shards.merge(root, table.data, table.data_seed)
+  beam.run(root, table, "direct", ())
+  shards.merge(root, table.data, table.data_seed)
+  artifact_files.assert_same(root, tmp_path / "whole/stores")
 
 
 @pytest.mark.parametrize("options", [(), _TWO_PROCESSES])

@@ -87,6 +87,9 @@ def test_the_commands_of_the_page(tmp_path, config):
       tmp_path / "waiting" / "stores", tmp_path / "whole" / "stores"
   )
   assert merged.split("fingerprint")[1] == whole.split("fingerprint")[1]
+  again = _finish(_start(config, "shards", "--shard=0/2"))
+  assert "shard 0/2: the store exists already" in again
+  assert "scanned" not in again
   artifact_files.assert_same(
       tmp_path / "shards" / "stores", tmp_path / "whole" / "stores"
   )

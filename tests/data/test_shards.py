@@ -13,11 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.helpers import artifact_files
-from zsgen.core import config, errors
+from zsgen.core import artifacts, config, errors
 from zsgen.core import shards as core_shards
 from zsgen.data import blocks, chunks, prepare, shards
+from zsgen.data.shards import command as shards_command
 from zsgen.data.shards import job as job_lib
 from zsgen.data.sources import flan_mini, items
+from zsgen.data.tokenizers import bpe
 
 _SHARE = {"h": config.Heldout(share=0.3)}
 
@@ -268,6 +270,28 @@ def test_retries_change_nothing(tmp_path, table):
   assert [path.name for path in root.iterdir()] == [store.path.name]
 
 
+def test_a_store_that_exists_is_not_prepared_again(
+    tmp_path, table, monkeypatch
+):
+  root = tmp_path / "stores"
+  _run_all(root, table, 1)
+  store = shards.merge(root, table, 3)
+  content = artifact_files.read_all(root)
+  with monkeypatch.context() as patched:
+    patched.setattr(job_lib, "open_job", None)  # Nothing is begun.
+    progress = _run(root, table, 1, 2)
+  assert artifact_files.read_all(root) == content
+  line = shards_command.describe_progress(progress, shards.Shard(1, 2))
+  assert line == (
+      "shard 1/2: the store exists already."
+      f" {store.path}: {len(store)} rows, fingerprint {store.fingerprint}"
+  )
+  with open(tmp_path / "rows/a.jsonl", "a") as file:
+    file.write("\n")
+  with pytest.raises(errors.InputError, match=r"a\.jsonl.* changed"):
+    _run(root, table, 1, 2)
+
+
 def test_work_of_another_process_is_kept(tmp_path, table, monkeypatch):
   """Simulates two processes that do the same work item at the same time."""
   root, save = tmp_path / "stores", job_lib.parts.save
@@ -284,6 +308,23 @@ def test_work_of_another_process_is_kept(tmp_path, table, monkeypatch):
   shards.merge(root, table, 3)
   prepare.prepare(tmp_path / "whole/stores", table, 3)
   artifact_files.assert_same(root, tmp_path / "whole/stores")
+
+
+def test_two_merges_at_once(tmp_path, table, monkeypatch):
+  """Lets another process merge, and delete the chunks, while one begins."""
+  root, write = tmp_path / "stores", prepare.publish.write
+  _run_all(root, table, 1)
+  stores = []
+
+  def write_late(*args):
+    monkeypatch.setattr(prepare.publish, "write", write)
+    stores.append(shards.merge(root, table, 3))
+    write(*args)
+
+  monkeypatch.setattr(prepare.publish, "write", write_late)
+  stores.append(shards.merge(root, table, 3))
+  assert stores[0].fingerprint == stores[1].fingerprint
+  assert [path.name for path in root.iterdir()] == [stores[0].path.name]
 
 
 @pytest.mark.parametrize("name", ["tokens.bin", "examples.parquet"])
@@ -317,7 +358,9 @@ def test_missing_shards_are_named(tmp_path, table):
   root = tmp_path / "stores"
   _check_refused(root, table, "no shard of this config is prepared")
   _run(root, table, 0, 2)
-  _check_refused(root, table, r"work items are not scanned: 1, 3, 5, .*…")
+  # Nobody else has them.
+  message = r"work items are not scanned: 1, 3, 5, .*…\..* is skipped\.$"
+  _check_refused(root, table, message)
   _run(root, table, 1, 2)
   _check_refused(root, table, r"chunks are not encoded: 0, 1, 2, ")
   _run(root, table, 1, 2)
@@ -343,16 +386,93 @@ def _options(data: config.Data) -> dict:
   }
 
 
-def test_another_tokenizer_is_named(tmp_path, table, monkeypatch):
+def test_a_job_that_is_moved_or_of_another_version_is_named(tmp_path, table):
   root = tmp_path / "stores"
-  _run(root, table, 0, 1)
-  recipe_of = prepare.recipe_of
-  monkeypatch.setattr(
-      prepare,
-      "recipe_of",
-      lambda *args: {**recipe_of(*args), "tokenizer": "others"},
+  job = _begin(root, table)
+  moved = core_shards.path_of(prepare.path_of(root, table, 4))
+  job.path.rename(moved)
+  for check in (shards.merge, lambda *args: job_lib.open_job(*args, True)):
+    with pytest.raises(errors.InputError, match="seed is 3 there and 4 here"):
+      check(root, table, 4)
+  moved.rename(job.path)
+  fields = artifacts.read_sealed(job.path / core_shards.JOB, "", "")
+  newer = {**fields, "format": fields["format"] + 1}
+  artifacts.write_sealed(job.path / core_shards.JOB, newer)
+  _check_refused(root, table, "another version of zsgen began these shards")
+
+
+@pytest.fixture
+def use_tokenizer(tmp_path, table):
+  """Returns a function that trains the tokenizer of a table on a text."""
+
+  def use(text: str) -> config.Data:
+    shutil.rmtree(tmp_path / "bpe", ignore_errors=True)
+    bpe.write(bpe.train([[text]], bpe.SMALLEST + 2), tmp_path / "bpe")
+    return config.build(
+        config.Data,
+        **_options(table),
+        tokenizer="hf",
+        tokenizer_path=str(tmp_path / "bpe"),
+    )
+
+  return use
+
+
+def test_another_tokenizer_is_named(tmp_path, use_tokenizer):
+  """Gives one of two workers other files at the same path."""
+  root, lines = tmp_path / "stores", []
+
+  def run(text, index):
+    data, shard = use_tokenizer(text), shards.Shard(index, 2)
+    return shards.prepare_shard(root, data, 3, shard, report=lines.append)
+
+  first, second = run("aaaa", 0), run("bbbb", 1)
+  assert first.unscanned and second.unscanned
+  jobs = {
+      text: core_shards.path_of(prepare.path_of(root, use_tokenizer(text), 3))
+      for text in ("aaaa", "bbbb")
+  }
+  others = f"{jobs['aaaa']} has shards of another config: tokenizer is"
+  # The first worker was alone.
+  assert [others in line for line in lines if "another" in line] == [True]
+  for text, other, numbers in (("aaaa", "bbbb", "1, 3"), ("bbbb", "aaaa", "0")):
+    done = len(list(jobs[other].glob("rows-*")))
+    made_by = json.loads((jobs[other] / "job.json").read_text())["made_by"]
+    fingerprint = made_by["tokenizer"][:16]
+    _check_refused(
+        root,
+        use_tokenizer(text),
+        rf"are not scanned: {numbers}, .*{jobs[other].name} has shards of"
+        rf" another config: tokenizer is '{fingerprint}…' there and '.*…' here"
+        rf" \(work items scanned: {done}, chunks encoded: 0\)\. If they are",
+    )
+
+
+def test_another_tokenizer_of_the_second_round_is_named(
+    tmp_path, use_tokenizer
+):
+  root, data = tmp_path / "stores", use_tokenizer("aaaa")
+  for index in (0, 1, 0):
+    _run(root, data, index, 2)
+  _run(root, use_tokenizer("bbbb"), 1, 2)
+  message = r"not encoded: 1, 3.*another config: tokenizer is.*scanned: [1-9]"
+  _check_refused(root, use_tokenizer("aaaa"), message)
+
+
+def test_the_nearest_jobs_are_named(tmp_path, table):
+  root, lines = tmp_path / "stores", []
+  _run(root, table, 0, 2)
+  shards.prepare_shard(root, table, 4, shards.Shard(0, 2))
+  far = config.build(config.Data, **{**_options(table), "max_length": 99})
+  shards.prepare_shard(root, far, 5, shards.Shard(0, 2))
+  message = r"another config: seed is 4 there and 3 here \(.*directory\.$"
+  _check_refused(root, table, message)
+  # Files of other rows are another corpus.
+  unrelated = _write_chat(tmp_path)
+  shards.prepare_shard(
+      root, unrelated, 3, shards.Shard(0, 2), report=lines.append
   )
-  _check_refused(root, table, "tokenizer is .* there and 'others' here")
+  assert lines and not any("another" in line for line in lines)
 
 
 def test_other_code_is_named(tmp_path, table, monkeypatch):

@@ -172,6 +172,11 @@ def test_missing_shards_are_named(workdir, store, use):
   _shard(workdir, store, 1, 2)
   message = r"chunks are not embedded: 0, 2, .*No embeddings are made"
   _check_refused(workdir, store, message)
+  use("other")
+  _shard(workdir, store, 0, 2)
+  use()
+  others = r"salt is 'other' there and '' here \(chunks embedded: [1-9]"
+  _check_refused(workdir, store, f"{message}.*{others}")
 
 
 def test_shards_of_another_encoder_or_store_are_named(workdir, make_store, use):

@@ -146,6 +146,16 @@ def test_bad_shards_are_named(workdir, make_store, monkeypatch):
   _merge(workdir, store, options)
 
 
+def test_missing_lists_may_be_those_of_another_config(workdir, store):
+  nearest, farthest = _order(), _order(pick="farthest")
+  _embed(workdir, store, nearest)
+  _shard(workdir, store, nearest, 0, 2)
+  _shard(workdir, store, farthest, 1, 2)
+  others = "pick is 'farthest' there and 'nearest' here"
+  message = rf"lists: 1, 3, 5\..*{others} \(parts of the pool with lists: 3\)"
+  _check_refused(workdir, store, nearest, message)
+
+
 def test_other_arrangements_are_refused(workdir, store):
   options = _order(arrangement="released")
   with pytest.raises(errors.InputError, match="'released' is arranged by one"):

@@ -14,8 +14,9 @@ from typing import Any, NamedTuple, TypeVar
 from zsgen.core import artifacts, errors, software
 
 JOB = "job.json"
-# The most numbers that a message lists.
+# The most numbers or options, and the most other jobs, that a message lists.
 _MAX_NUMBERS = 10
+_MAX_OTHERS = 3
 _Value = TypeVar("_Value")
 
 
@@ -139,8 +140,8 @@ def read_job(
       fields["made_by"], recipe
   ):
     raise errors.InputError(
-        f"{path}: its shards are of another config: {name[1:]} is {job_value!r}"
-        f" there and {own_value!r} here. {advice}"
+        f"{path}: its shards are of another config:"
+        f" {_describe_difference(name, job_value, own_value)}. {advice}"
     )
   for name, job_value, own_value in artifacts.differences(
       fields["software"], installed
@@ -180,6 +181,7 @@ def describe_missing(
     total: int,
     work: str,
     artifact: str,
+    hints: Sequence[str],
 ) -> str:
   """Returns the message on a job of which something is missing.
 
@@ -189,35 +191,96 @@ def describe_missing(
     total: how much there is in all.
     work: what is missing, such as "chunks are not encoded".
     artifact: what is not made, such as "No store is".
+    hints: what `describe_others` returns; it may be there.
   """
-  return (
+  message = (
       f"{path}: {len(numbers):,} of {total:,} {work}: {list_numbers(numbers)}."
       f" {artifact} made. Run --shard=INDEX/COUNT again for all shards of one"
       " COUNT; what exists is skipped."
   )
+  return " ".join([message, *hints])
 
 
 def describe_absence(
-    path: pathlib.Path, recipe: Mapping[str, Any], participle: str
+    path: pathlib.Path, participle: str, hints: Sequence[str]
 ) -> str:
   """Returns the message on a job that does not exist.
 
   Args:
     path: the directory that the job would have.
-    recipe: of what this process makes.
     participle: what shards do, such as "prepared".
+    hints: what `describe_others` returns.
   """
   message = (
       f"{path}: no shard of this config is {participle}. Run"
       " --shard=INDEX/COUNT for all shards first."
   )
+  return " ".join([message, *hints])
+
+
+def describe_others(
+    path: pathlib.Path,
+    recipe: Mapping[str, Any],
+    work: Mapping[str, str],
+    common: Mapping[str, Any] | None = None,
+) -> list[str]:
+  """Returns a line on each job that may have the work of another one.
+
+  A process with another config or tokenizer than the others works in a job of
+  its own, and what it does is missing in theirs. Of all jobs next to theirs,
+  those are listed that differ in the fewest options.
+
+  Args:
+    path: the directory of the job.
+    recipe: of what this process makes.
+    work: what parts of the work are called, by the pattern of their names.
+    common: fields that other jobs must have, too; None for none.
+  """
+  jobs = []
   for job_file in sorted(path.parent.glob(f".*.shards/{JOB}")):
-    fields = artifacts.read_json(job_file)
-    for name, job_value, own_value in artifacts.differences(
-        fields["made_by"], recipe
-    ):
-      return (
-          f"{message} The shards in {job_file.parent} are of another config:"
-          f" {name[1:]} is {job_value!r} there and {own_value!r} here."
-      )
-  return message
+    try:
+      fields = artifacts.read_sealed(job_file, "", "")
+    except errors.InputError:
+      continue  # Damaged, or deleted because it has just been merged.
+    different = [*artifacts.differences(fields["made_by"], recipe)]
+    part = {name: fields.get(name) for name in common or {}}
+    if different and not any(artifacts.differences(part, common or {})):
+      jobs.append((job_file.parent, different))
+  fewest = min((len(different) for _, different in jobs), default=0)
+  return [
+      _describe_other(job_path, different, work)
+      for job_path, different in jobs
+      if len(different) == fewest
+  ][:_MAX_OTHERS]
+
+
+def _describe_other(
+    path: pathlib.Path,
+    different: Sequence[tuple[str, Any, Any]],
+    work: Mapping[str, str],
+) -> str:
+  """Returns a line on a job of another config, and what to do about it."""
+  text = ", ".join(
+      _describe_difference(*values) for values in different[:_MAX_NUMBERS]
+  ) + ", …" * (len(different) > _MAX_NUMBERS)
+  counts = ", ".join(
+      f"{name}: {len([*path.glob(pattern)]):,}"
+      for pattern, name in work.items()
+  )
+  return (
+      f"{path} has shards of another config: {text} ({counts}). If they are"
+      " meant for the same work, run them again with the config and tokenizer of"
+      " this command, and delete that directory."
+  )
+
+
+def _describe_difference(name: str, job_value: Any, own_value: Any) -> str:
+  """Returns what `artifacts.differences` yields as text."""
+  values = [f"{_shorten(value)!r}" for value in (job_value, own_value)]
+  return f"{name[1:]} is {values[0]} there and {values[1]} here"
+
+
+def _shorten(value: Any) -> Any:
+  """Returns the beginning of a digest, and other values unchanged."""
+  is_digest = isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value)
+  return f"{value[:16]}…" if is_digest else value

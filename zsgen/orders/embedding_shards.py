@@ -32,6 +32,7 @@ _CODE = (
     "the file zsgen/models/",
     "the file zsgen/orders/embedders/",
 )
+_WORK = {"chunk-*.vectors": "chunks embedded"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,6 +155,7 @@ def merge(
             len(job.chunks),
             "chunks are not embedded",
             "No embeddings are",
+            shards.describe_others(job.path, recipe, _WORK),
         )
     )
   cut: dict[int, int] = {}
@@ -184,7 +186,9 @@ def _open(
   installed = shards.describe_software(_LIBRARIES, _CODE)
   if not path.is_dir():
     if not device:
-      raise errors.InputError(shards.describe_absence(path, recipe, "embedded"))
+      hints = shards.describe_others(path, recipe, _WORK)
+      message = shards.describe_absence(path, "embedded", hints)
+      raise errors.InputError(message)
     fields = {
         "format": _FORMAT,
         "made_by": recipe,

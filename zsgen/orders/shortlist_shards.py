@@ -9,11 +9,12 @@ all parts are the best rows of the pool, so that the order does not depend on th
 parts. It is made when all lists are there, by `merge`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import math
 import pathlib
 import shutil
+from typing import Any
 
 import numpy as np
 
@@ -35,6 +36,7 @@ _CODE = (
     "the file zsgen/orders/",
 )
 _LISTS = "cells"
+_WORK = {f"lists-*.{_LISTS}": "parts of the pool with lists"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,11 +72,13 @@ class Job:
 
   Attributes:
     path: its directory.
+    recipe: of the order.
     request: what is made.
     owner: what the files belong to.
   """
 
   path: pathlib.Path
+  recipe: Mapping[str, Any]
   request: Request
   owner: str
 
@@ -190,6 +194,7 @@ def merge(
             len(job),
             "parts of the pool have no lists",
             "No order is",
+            shards.describe_others(job.path, job.recipe, _WORK),
         )
     )
 
@@ -232,11 +237,13 @@ def _open(
   installed = shards.describe_software(_LIBRARIES, _CODE)
   if not path.is_dir():
     if not create:
-      raise errors.InputError(shards.describe_absence(path, recipe, "listed"))
+      hints = shards.describe_others(path, recipe, _WORK)
+      message = shards.describe_absence(path, "listed", hints)
+      raise errors.InputError(message)
     fields = {"format": _FORMAT, "made_by": recipe, "software": installed}
     shards.begin_job(path, fields)
   fields = shards.read_job(path, _FORMAT, recipe, installed)
-  return Job(path, request, artifacts.digest(fields))
+  return Job(path, recipe, request, artifacts.digest(fields))
 
 
 def _request(

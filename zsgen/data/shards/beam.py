@@ -17,9 +17,10 @@ import apache_beam as beam
 from apache_beam.options import pipeline_options
 from apache_beam.runners.portability import fn_api_runner
 
+from zsgen.core import artifacts, errors, saved_config
 from zsgen.core import config as config_lib
-from zsgen.core import errors, saved_config
 from zsgen.data import plan as plan_lib
+from zsgen.data import prepare
 from zsgen.data.shards import job as job_lib
 from zsgen.data.shards import working
 
@@ -57,6 +58,8 @@ def run(
 ) -> None:
   """Scans and encodes everything, so that the shards can be merged.
 
+  If the store exists, nothing is to be done.
+
   Args:
     root: the directory of the stores; all workers must see it.
     config: the config; each worker loads its plug-ins.
@@ -66,6 +69,8 @@ def run(
   Raises:
     InputError: of a worker; see `working.prepare_shard`.
   """
+  if artifacts.exists(prepare.path_of(root, config.data, config.data_seed)):
+    return
   task = Task(str(root), json.dumps(config_lib.to_dict(config)))
   job = job_lib.open_job(root, config.data, config.data_seed, create=True)
   parsed = pipeline_options.PipelineOptions(list(options))

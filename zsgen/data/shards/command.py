@@ -107,6 +107,8 @@ def _import_beam() -> types.ModuleType:
 def describe_progress(progress: shards.Progress, shard: shards.Shard) -> str:
   """Returns a line on what a shard has done, and what to do next."""
   name = f"shard {shard.index}/{shard.count}"
+  if progress.store is not None:
+    return f"{name}: the store exists already. {describe_store(progress.store)}"
   if progress.is_encoded:
     return (
         f"{name}: encoded {progress.chunks:,} chunks, {progress.rows:,} rows,"

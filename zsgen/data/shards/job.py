@@ -32,6 +32,8 @@ _LIBRARIES = (
 )
 # The code that does.
 _CODE = ("the file zsgen/core/", "the file zsgen/data/")
+# What is finished, by the pattern of its names.
+_WORK = {"rows-*": "work items scanned", "chunk-*.arrow": "chunks encoded"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Job:
 
   Attributes:
     path: its directory.
+    recipe: of the store.
     corpus: the source.
     files: the source's files, as `store.describe_sources` returns them.
     items: the work items, in the order of their rows.
@@ -47,6 +50,7 @@ class Job:
   """
 
   path: pathlib.Path
+  recipe: Mapping[str, Any]
   corpus: catalog.Corpus
   files: Sequence[Mapping[str, Any]]
   items: Sequence[items.Item]
@@ -134,6 +138,15 @@ class Job:
           f" Restore the file, or delete {self.path} to begin again."
       )
 
+  def describe_others(self, of_same_items: bool = False) -> list[str]:
+    """Returns a line on each job that may have what is missing here.
+
+    Args:
+      of_same_items: whether to leave out jobs of other work items.
+    """
+    common = {"items": self.items} if of_same_items else None
+    return shards.describe_others(self.path, self.recipe, _WORK, common)
+
   def _owner(self, number: int) -> str:
     """Returns what a scanned work item belongs to."""
     return f"{self.digest}, work item {number}"
@@ -160,11 +173,14 @@ def open_job(
   corpus = _open_corpus(data, seed, root.parent / "scratch")
   if not path.is_dir():
     if not create:
-      raise errors.InputError(shards.describe_absence(path, recipe, "prepared"))
+      hints = shards.describe_others(path, recipe, _WORK)
+      message = shards.describe_absence(path, "prepared", hints)
+      raise errors.InputError(message)
     shards.begin_job(path, _describe(corpus, recipe))
   fields = shards.read_job(path, _FORMAT, recipe, _software())
   job = Job(
       path,
+      recipe,
       corpus,
       fields["files"],
       [items.Item(*item) for item in fields["items"]],

@@ -26,20 +26,31 @@ def merge(root: pathlib.Path, data: config.Data, seed: int) -> store.Store:
       installation, or a source file that has changed; no store is made then.
   """
   path = prepare.path_of(root, data, seed)
-  recipe = prepare.recipe_of(data, seed)
   if not path.exists():
-    job = job_lib.open_job(root, data, seed, create=False)
-    plan = _complete_plan(job)
-    artifacts.remove_leftovers(path)
-    with artifacts.writing(path) as partial:
-      encoded = job.read_chunks(range(len(plan)))
-      tokenizer = tokenizers.get(data)
-      files = job.files
-      publish.write(partial, encoded, plan.outline, files, recipe, tokenizer)
-      for number in range(len(files)):
-        job.check_file(number)
-    shutil.rmtree(job.path, ignore_errors=True)
-  return prepare.open_made(path, recipe)
+    try:
+      _join(job_lib.open_job(root, data, seed, create=False), path, data)
+    except (OSError, errors.InputError):
+      # Another process that merged first has deleted the shards.
+      if not path.is_dir():
+        raise
+  return prepare.open_made(path, prepare.recipe_of(data, seed))
+
+
+def _join(job: job_lib.Job, path: pathlib.Path, data: config.Data) -> None:
+  """Makes the store `path` of the chunks of a job, and deletes the job.
+
+  Raises:
+    InputError: see `merge`.
+  """
+  plan = _complete_plan(job)
+  artifacts.remove_leftovers(path)
+  with artifacts.writing(path) as partial:
+    encoded = job.read_chunks(range(len(plan)))
+    tokenizer, outline = tokenizers.get(data), plan.outline
+    publish.write(partial, encoded, outline, job.files, job.recipe, tokenizer)
+    for number in range(len(job.files)):
+      job.check_file(number)
+  shutil.rmtree(job.path, ignore_errors=True)
 
 
 def _complete_plan(job: job_lib.Job) -> plan_lib.Plan:
@@ -61,5 +72,12 @@ def _check(
   """Raises InputError if something is missing."""
   if missing:
     raise errors.InputError(
-        shards.describe_missing(job.path, missing, total, work, "No store is")
+        shards.describe_missing(
+            job.path,
+            missing,
+            total,
+            work,
+            "No store is",
+            job.describe_others(),
+        )
     )

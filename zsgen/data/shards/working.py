@@ -6,9 +6,10 @@ import pathlib
 import time
 from typing import NamedTuple
 
-from zsgen.core import config, shards
-from zsgen.data import chunks, encoding
+from zsgen.core import artifacts, config, shards
+from zsgen.data import chunks, encoding, prepare
 from zsgen.data import plan as plan_lib
+from zsgen.data import store as store_lib
 from zsgen.data.shards import job as job_lib
 
 # Seconds from one look at the work of other shards to the next.
@@ -31,6 +32,7 @@ class Progress(NamedTuple):
     rows: the number of rows in them.
     tokens: the number of tokens in them.
     digests: the SHA-256 of each of their files, by its name.
+    store: the store, if the shards are merged already, so that nothing is due.
   """
 
   items: int
@@ -40,6 +42,7 @@ class Progress(NamedTuple):
   rows: int = 0
   tokens: int = 0
   digests: Mapping[str, str] = {}
+  store: store_lib.Store | None = None
 
 
 def prepare_shard(
@@ -52,8 +55,8 @@ def prepare_shard(
 ) -> Progress:
   """Scans what a shard has to scan; if that was done before, encodes.
 
-  What exists already is skipped. One shard of one does both at once; so does
-  one that waits for the others.
+  What exists already is skipped; if the store does, it is only opened. One
+  shard of one does both at once; so does one that waits for the others.
 
   Args:
     root: the directory of the stores.
@@ -65,8 +68,13 @@ def prepare_shard(
 
   Raises:
     InputError: bad rows, a source that is prepared on one host only, or other
-      files, software or damaged work than that of other shards.
+      files, software or damaged work than that of other shards; or a store that
+      cannot be opened.
   """
+  path = prepare.path_of(root, data, seed)
+  if artifacts.exists(path):
+    merged = prepare.open_made(path, prepare.recipe_of(data, seed))
+    return Progress(0, store=merged)
   job = job_lib.open_job(root, data, seed, create=True)
   numbers = shard.share(range(len(job.items)))
   unscanned = {*job.missing_parts()}
@@ -74,6 +82,9 @@ def prepare_shard(
   for number in due:
     job.scan(number)
     report(f"prepare  scanned work item {number:,} of {len(job.items):,}")
+  if job.missing_parts():
+    for line in job.describe_others(of_same_items=True):
+      report(f"prepare  {line}")
   _wait(job, shard, wait)
   if missing := job.missing_parts():
     return Progress(len(numbers), tuple(missing))
