@@ -204,9 +204,10 @@ def test_two_nodes_train_save_requeue_and_resume(cluster, root, small):
   assert cluster.fields(job)["JobState"] == "PENDING"
   assert cluster.fields(job)["Restarts"] == "1"
   # It would begin after two minutes. A start in the second in which it ended
-  # fails, and nothing is logged: slurmd refuses credentials that are not newer,
-  # in whole seconds, than the end.
-  cluster.call("scontrol", "update", f"JobId={job}", "StartTime=now+5")
+  # fails, and its log has nothing: slurmd refuses credentials that are not newer
+  # than the end, in whole seconds.
+  time.sleep(2)
+  cluster.call("scontrol", "update", f"JobId={job}", "StartTime=now")
   moving = ("PENDING", *moving)
   cluster.wait(lambda: cluster.fields(job)["JobState"] not in moving)
   assert cluster.fields(job)["JobState"] == "COMPLETED", log.read_text()
