@@ -270,6 +270,17 @@ def test_urls_in_a_workdir(url, workdir, name, tmp_path, monkeypatch):
   assert (mounted.bucket.url, mounted.name, mounted.url) == (workdir, name, url)
 
 
+def test_all_sweeps_of_a_workdir(bucket_url):
+  bucket = storage.Bucket(bucket_url)
+  for name in ("sweeps/s-0123456789/sweep.json", "sweeps/w/runs/r/other"):
+    bucket.write(name, b"{}")
+  copy = bucket_paths.open_copy(f"{bucket_url}/sweeps/")
+  files = [path for path in copy.rglob("*") if path.is_file()]
+  assert files == [copy / "s-0123456789" / "sweep.json"]
+  with pytest.raises(errors.InputError, match="there is no run"):
+    bucket_paths.open_copy(f"{bucket_url}/sweeps/w/sweeps")
+
+
 def test_missing_and_damaged_starts_are_one_message(bucket_url):
   bucket = storage.Bucket(bucket_url)
   bucket.write("runs/r/manifest.json", b'{"kind')

@@ -64,7 +64,8 @@ def test_what_has_begun_alone_stays_alone(configs, tmp_path, monkeypatch):
 def test_room_and_gain_bound_the_members(configs, small, tmp_path, monkeypatch):
   small.population = -1
   config = config_lib.check(small)
-  limit = populations.Limit(1, "on CPUs")
+  monkeypatch.setattr(populations, "find_obstacle", lambda config, mesh: "")
+  limit = populations.Limit(1, "its steps fill it")
   monkeypatch.setattr(populations, "find_gain", lambda member: limit)
   members = _find_members(config, tmp_path)
   assert members.is_full and members.choose() == limit
@@ -79,6 +80,17 @@ def test_room_and_gain_bound_the_members(configs, small, tmp_path, monkeypatch):
   use = populations.Use(2**30, math.inf)
   monkeypatch.setattr(populations, "measure", lambda joined: use)
   assert members.choose() == (2, "1 GiB of each device")
+  use = populations.Use(math.inf, math.inf)
+  assert members.choose() == (1, "the devices have room for no other")
+
+
+def test_a_point_that_is_alone_by_its_options_is_not_opened(small, tmp_path):
+  small.population = -1
+  members = _find_members(config_lib.check(small), tmp_path)
+  assert members.is_full
+  count, reason = members.choose()
+  assert count == 1 and reason.startswith("on CPUs")
+  assert not list(tmp_path.iterdir())
 
 
 def test_no_members_are_refused(small):

@@ -78,14 +78,29 @@ class Cluster:
     )
     self.environment = {**os.environ, "SLURM_CONF": str(path)}
     step = ["-d", _program("slurmstepd")]
-    commands = [
-        [_program("slurmctld"), "-D"],
-        *([_program("slurmd"), "-D", "-N", n, *step] for n in (host, "zz1")),
-    ]
     self.daemons = [
-        subprocess.Popen(command, env=self.environment) for command in commands
+        self._start("slurmctld"),
+        *(self._start("slurmd", "-N", name, *step) for name in (host, "zz1")),
     ]
     self.wait(lambda: "idle" in self.call("sinfo", "--noheader"))
+
+  def _start(self, name: str, *options: str) -> subprocess.Popen[bytes]:
+    """Starts a daemon, which logs to a file."""
+    path = self.directory / ("-".join((name, *options[1:2])) + ".log")
+    with path.open("wb") as log:
+      return subprocess.Popen(
+          [_program(name), "-D", *options],
+          env=self.environment,
+          stdout=log,
+          stderr=subprocess.STDOUT,
+      )
+
+  def print_logs(self) -> None:
+    """Prints the states of the jobs, and the logs of jobs and daemons."""
+    print(self.call("scontrol", "show", "jobs"))
+    for pattern in ("*.out", "*.log"):
+      for path in sorted(self.directory.glob(pattern)):
+        print(f"--- {path.name}\n{path.read_text(errors='replace')}")
 
   def call(self, *command: str) -> str:
     """Returns what a command of SLURM prints; "" if it fails."""
@@ -143,11 +158,18 @@ def _free_ports(count: int) -> list[int]:
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
+def daemons(tmp_path_factory):
   cluster = Cluster(tmp_path_factory.mktemp("slurm"))
   yield cluster
   cluster.call("scancel", "--full", "--user", getpass.getuser())
   cluster.stop()
+
+
+@pytest.fixture
+def cluster(daemons):
+  yield daemons
+  # Only failures show what a test prints.
+  daemons.print_logs()
 
 
 def test_two_nodes_train_save_requeue_and_resume(cluster, root, small):
@@ -181,7 +203,10 @@ def test_two_nodes_train_save_requeue_and_resume(cluster, root, small):
   assert "Exited with exit code 75" in log.read_text()
   assert cluster.fields(job)["JobState"] == "PENDING"
   assert cluster.fields(job)["Restarts"] == "1"
-  # It would begin after two minutes.
+  # It would begin after two minutes. A start in the second in which it ended
+  # fails, and its log has nothing: slurmd refuses credentials that are not newer
+  # than the end, in whole seconds.
+  time.sleep(2)
   cluster.call("scontrol", "update", f"JobId={job}", "StartTime=now")
   moving = ("PENDING", *moving)
   cluster.wait(lambda: cluster.fields(job)["JobState"] not in moving)
@@ -195,7 +220,8 @@ def test_two_nodes_train_save_requeue_and_resume(cluster, root, small):
 
 
 def test_a_job_that_is_cancelled_stays_so(cluster):
-  program = "trap 'exit 75' TERM; echo waits; sleep 60 & wait"
+  # A trap runs before the next command, so that one has to follow.
+  program = "trap 'exit 75' TERM; echo waits; while true; do sleep 1; done"
   job = cluster.submit(["--name=c", "--count=2", "--", "bash", "-c", program])
   log = cluster.directory / f"c-{job}.out"
   cluster.wait(lambda: log.exists() and log.read_text().count("waits") == 2)

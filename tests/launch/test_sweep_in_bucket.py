@@ -124,8 +124,9 @@ def test_a_worker_that_is_killed_gives_its_point_back(
   assert reports.main(["compare", sweep_url, "--out", str(again)]) == 0
   actual = artifacts.read_json(again.with_suffix(".json"))
   assert actual["orders"] == expected["orders"]
-  table = zsgen.compare([sweep_url])
-  assert set(table["label"].to_pylist()) == {"near"}  # With the reference.
+  for url in (sweep_url, f"{bucket_url}/sweeps"):
+    table = zsgen.compare([url])
+    assert set(table["label"].to_pylist()) == {"near"}  # With the reference.
 
 
 @pytest.mark.slow

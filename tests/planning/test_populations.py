@@ -3,13 +3,15 @@
 import math
 import types
 
+import jax
 import numpy as np
 import pytest
 
 from tests.helpers import jobs
 from zsgen.core import chips
+from zsgen.core import config as config_lib
 from zsgen.planning import populations
-from zsgen.train import flops, job, memory
+from zsgen.train import compiling, flops, job, memory
 
 
 def _move(member, kind, devices=1, platform="gpu", data=None):
@@ -61,10 +63,14 @@ def test_members_without_a_gain_are_alone(small, tmp_path):
           _move(member, "Mystery"),
           "peak rate of Mystery is unknown; set config.p",
       ),
-      (member._replace(remake=object()), "its order is remade"),
   ):
-    limit = populations.find_gain(candidate)
-    assert limit.members == 1 and reason in limit.reason
+    mesh = candidate.program.mesh
+    assert reason in populations.find_obstacle(member.config, mesh)
+  mesh = _move(member, "NVIDIA H200").program.mesh
+  assert not populations.find_obstacle(member.config, mesh)
+  small.order.remake_every = 4
+  remade = config_lib.check(small)
+  assert populations.find_obstacle(remade, mesh) == "its order is remade"
 
 
 @pytest.mark.parametrize(
@@ -76,7 +82,33 @@ def test_members_that_do_not_fit_are_trimmed(used, members):
 
 def test_unknown_memory_is_no_limit():
   use = populations.Use(3 * 2**29, math.inf)
-  assert use.used <= use.room and use.describe() == "1.5 GiB of each device"
+  assert use.is_enough and use.describe() == "1.5 GiB of each device"
+
+
+@pytest.mark.parametrize("room", [8.0, math.inf])
+def test_half_remains_if_the_compiler_is_out_of_memory(room):
+  use = populations.Use(math.inf, room)
+  assert not use.is_enough
+  assert [use.trim(members) for members in (7, 2, 1)] == [3, 1, 1]
+
+
+def test_a_compiler_that_is_out_of_the_devices_memory(
+    small, tmp_path, monkeypatch
+):
+  message = "RESOURCE_EXHAUSTED: Out of memory while trying to allocate 8 bytes"
+
+  def fail():
+    raise jax.errors.JaxRuntimeError(message)
+
+  lowered = types.SimpleNamespace(compile=fail)
+  traced = types.SimpleNamespace(lower=lambda: lowered)
+  monkeypatch.setattr(compiling, "trace", lambda *_: traced)
+  member = jobs.make_member(small, tmp_path)
+  joined = job.make(tmp_path, [member] * 2, lambda _: lambda _: [], print)
+  assert populations.measure(joined).used == math.inf
+  message = "INTERNAL: a bug"
+  with pytest.raises(jax.errors.JaxRuntimeError, match="a bug"):
+    populations.measure(joined)
 
 
 @pytest.mark.slow

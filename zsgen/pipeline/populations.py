@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from zsgen.core import artifacts
 from zsgen.core import config as config_lib
+from zsgen.core import mesh as mesh_lib
 from zsgen.pipeline import checks, train
 from zsgen.pipeline.experiment import Experiment
 from zsgen.planning import populations as planning
@@ -32,7 +33,8 @@ class Candidates:
   """Points that fit into one program, in the order in which they come.
 
   Args:
-    first: the config that the others must fit; its store and order are made.
+    first: the config that the others must fit; its store and order are made,
+      unless its options alone say that it must be alone.
     open_experiment: opens a config in the workdir.
 
   Attributes:
@@ -49,11 +51,19 @@ class Candidates:
       open_experiment: Callable[[config_lib.Config], Experiment],
   ):
     self._open = open_experiment
-    self._first = open_experiment(first)
+    self._is_automatic = first.population == AUTOMATIC
+    self.limit, self._reason = 1, ""
+    if self._is_automatic:
+      mesh = mesh_lib.make(first.machine.mesh)
+      self._reason = planning.find_obstacle(first, mesh)
+    if not self._reason:
+      self._begin(first)
+
+  def _begin(self, first: config_lib.Config) -> None:
+    """Makes the first member, and finds the limit."""
+    self._first = self._open(first)
     self._members = [_make_member(self._first)]
     limit = first.population
-    self._is_automatic = limit == AUTOMATIC
-    self._reason = ""
     if _has_begun(self._members[0].path):
       limit, self._reason = 1, "it has begun on its own"
     elif self._is_automatic:
@@ -65,7 +75,7 @@ class Candidates:
   @property
   def is_full(self) -> bool:
     """Whether there are as many as there may be."""
-    return len(self._members) >= self.limit
+    return self.limit == 1 or len(self._members) >= self.limit
 
   def add(self, config: config_lib.Config) -> bool:
     """Adds a point, if it fits into the program and has not begun alone.
@@ -96,9 +106,9 @@ class Candidates:
     They are a multiple of the devices. If their number is chosen automatically,
     the program is compiled, and fewer are chosen until it fits.
     """
-    count = self._multiple(len(self._members))
     if self.limit == 1:
       return Choice(1, self._reason)
+    count = self._multiple(len(self._members))
     if count == 1 or not self._is_automatic:
       return Choice(count, self._describe_shortage(count))
     count = self._bound_states(count)
@@ -108,7 +118,7 @@ class Candidates:
       joined = train.join(path, members, self._first.console.log)
       with self._first.console.status("population"):
         use = planning.measure(joined)
-      if use.used <= use.room:
+      if use.is_enough:
         return Choice(count, use.describe())
       count = self._multiple(min(use.trim(count), count - 1))
     return Choice(1, "the devices have room for no other")

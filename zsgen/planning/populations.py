@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from zsgen.core import chips
+from zsgen.core import config as config_lib
 from zsgen.planning import aot
 from zsgen.train import (
     compiling,
@@ -15,6 +16,7 @@ from zsgen.train import (
     layouts,
     memory,
     optimizer,
+    remaking,
     shape_search,
 )
 
@@ -38,29 +40,38 @@ class Limit(NamedTuple):
   reason: str
 
 
+def find_obstacle(config: config_lib.Config, mesh: jax.sharding.Mesh) -> str:
+  """Returns why no population is a gain, as half a sentence; otherwise "".
+
+  Args:
+    config: of a member, whose store and order need not be there.
+    mesh: its devices.
+  """
+  device = mesh.devices.flat[0]
+  if remaking.is_set(config.order):
+    return "its order is remade"
+  if mesh.shape["data"] != mesh.size:
+    return "config.machine.mesh splits more than data"
+  if device.platform == "cpu":
+    return "on CPUs, a program of several is not faster"
+  if chips.find_chip(device.device_kind) is None:
+    return (
+        f"the peak rate of {device.device_kind} is unknown; set"
+        " config.population to a number"
+    )
+  return ""
+
+
 def find_gain(member: job.Member) -> Limit:
   """Returns the most members that are a gain, 1 if a member should be alone.
 
   They fill the devices, by the FLOPs of the mathematics at the peak rate.
 
   Args:
-    member: one of them; nothing is compiled.
+    member: one of them; nothing is compiled. `find_obstacle` finds nothing.
   """
   mesh = member.program.mesh
-  device = mesh.devices.flat[0]
-  if member.remake:
-    return Limit(1, "its order is remade")
-  if mesh.shape["data"] != mesh.size:
-    return Limit(1, "config.machine.mesh splits more than data")
-  if device.platform == "cpu":
-    return Limit(1, "on CPUs, a program of several is not faster")
-  chip = chips.find_chip(device.device_kind)
-  if chip is None:
-    return Limit(
-        1,
-        f"the peak rate of {device.device_kind} is unknown; set"
-        " config.population to a number",
-    )
+  chip = chips.find_chip(mesh.devices.flat[0].device_kind)
   seconds = _flops_per_step(member) / chip.flops
   if seconds / mesh.size >= _FILLED:
     return Limit(1, f"its steps fill {chip.name}")
@@ -86,15 +97,23 @@ class Use(NamedTuple):
   """The memory of a population.
 
   Attributes:
-    used: bytes on each device that its most expensive step takes.
+    used: bytes on each device that its most expensive step takes; infinite if
+      the compiler itself ran out of the device's memory.
     room: bytes of each device that it may take; infinite if unknown.
   """
 
-  used: int
+  used: float
   room: float
 
+  @property
+  def is_enough(self) -> bool:
+    """Whether the device has room for the step."""
+    return self.used < math.inf and self.used <= self.room
+
   def trim(self, members: int) -> int:
-    """Returns how many of `members` fit; 1 or more."""
+    """Returns how many of `members` fit, half of them if unknown; 1 or more."""
+    if self.used == math.inf:
+      return max(1, members // 2)
     return max(1, min(members, int(members * self.room / self.used)))
 
   def describe(self) -> str:
@@ -127,5 +146,11 @@ def measure(joined: job.Job) -> Use:
   hyper = optimizer.Hyper(*[number] * len(optimizer.Hyper._fields))
   traced = compiling.trace(program, batch, hyper, count)
   room = find_room(program.mesh)
-  _, used, _ = aot.compile_step(traced, program.mesh, int(min(room, 2**62)))
+  try:
+    _, used, _ = aot.compile_step(traced, program.mesh, int(min(room, 2**62)))
+  except jax.errors.JaxRuntimeError as error:
+    # A GPU's compiler times kernels on the device.
+    if "RESOURCE_EXHAUSTED" not in str(error):
+      raise
+    return Use(math.inf, room)
   return Use(used, room)

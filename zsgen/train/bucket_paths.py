@@ -10,6 +10,7 @@ from zsgen.train import record_digests, run_copies
 _READ = ("runs", "evaluations")
 # A workdir's directory of sweeps, whose notes are copied when they are read.
 _SWEEPS = "sweeps"
+_SWEEP = "sweep.json"
 
 
 def locate(path: str, location: str) -> pathlib.Path:
@@ -79,6 +80,8 @@ def open_copy(
   target = _mount(url, parent)
   matches, exports, has_sweeps = _contents(target)
   if not matches and not has_sweeps:
+    if sweeps := _open_sweeps(url, parent):
+      return sweeps
     raise errors.InputError(
         f"{url}: there is no run and no other artifact. Check the path; the"
         " last part of a run's, or a sweep's, is its name, as in"
@@ -96,9 +99,31 @@ def open_copy(
   return target
 
 
+def _open_sweeps(url: str, parent: pathlib.Path | None) -> pathlib.Path | None:
+  """Returns the local directory of all sweeps of a workdir; None for others.
+
+  A workdir may be called "sweeps", too: only the bucket's objects tell.
+  """
+  workdir, _, section = url.rpartition("/")
+  if section != _SWEEPS:
+    return None
+  target = _join(workdir, section, parent)
+  names = [
+      child / _SWEEP
+      for child in storage.children(target)
+      if artifacts.is_hashed(child.name)
+  ]
+  sweeps = [name for name in names if artifacts.fetch(name)]
+  return target if sweeps else None
+
+
 def _mount(url: str, parent: pathlib.Path | None = None) -> pathlib.Path:
   """Returns the local directory of a URL; see `open_copy` for `parent`."""
-  workdir, name = _split(url)
+  return _join(*_split(url), parent)
+
+
+def _join(workdir: str, name: str, parent: pathlib.Path | None) -> pathlib.Path:
+  """Returns the local directory of a name in a workdir, which is mounted."""
   # Not the copies that a run on this host may be writing.
   return storage.mount(workdir, parent or storage.cache() / "read") / name
 
