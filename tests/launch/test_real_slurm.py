@@ -128,8 +128,8 @@ class Cluster:
     return dict(word.split("=", 1) for word in words if "=" in word)
 
   def wait(self, predicate) -> None:
-    """Waits until a predicate holds."""
-    for _ in range(1200):
+    """Waits until a predicate holds, ten minutes at the most."""
+    for _ in range(2400):
       if predicate():
         return
       time.sleep(0.25)

@@ -159,6 +159,7 @@ def test_real_points_of_one_shape_are_one_program(
 ):
   """Points of two lengths, of which a population is stopped and resumed."""
   gain = populations.Limit(8, "")
+  monkeypatch.setattr(populations, "find_obstacle", lambda *_: "")
   monkeypatch.setattr(populations, "find_gain", lambda member: gain)
   config.population = -1
   options = {
@@ -236,6 +237,7 @@ def _check_the_end(config, workdir, runs, has_notes):
 def test_real_points_that_do_not_fit_are_left(config, tmp_path, monkeypatch):
   """Trains three points of one shape, of which memory has room for two."""
   gain = populations.Limit(8, "")
+  monkeypatch.setattr(populations, "find_obstacle", lambda *_: "")
   monkeypatch.setattr(populations, "find_gain", lambda member: gain)
   config.population = -1
   config.sweep.seeds = (0,)
