@@ -89,15 +89,15 @@ class Plan:
   def batch(self, number: int) -> list[suite_lib.Example]:
     """Returns the examples of a chunk."""
     begin, end = self._arrays["borders"][number : number + 2].tolist()
-    batch = []
-    for index in range(
-        bisect.bisect(self._firsts, begin) - 1, len(self._spans)
-    ):
-      first, stop = self._firsts[index : index + 2]
-      if first >= end:
-        break
-      rows = max(first, begin), min(stop, end)
-      batch += self._read(self._spans[index], *rows)
+    # All at once: many tasks have a few rows each.
+    rows = np.asarray(self._arrays["rows"][begin:end])
+    labels = self._labels(begin, end)
+    batch = list(self._examples.read_labelled(rows, labels))
+    firsts = (max(row - self._first_choice, 0) for row in (begin, end))
+    answers = self._arrays["answers"][slice(*firsts)].tolist()
+    for position, answer in enumerate(answers, len(batch) - len(answers)):
+      expanded = choices.expand(batch[position])
+      batch[position] = next(itertools.islice(expanded, answer, None))
     return batch
 
   def save(self, folder: pathlib.Path, owner: str) -> None:
@@ -118,19 +118,15 @@ class Plan:
     }
     artifacts.write_sealed(folder / _INDEX, index, owner)
 
-  def _read(
-      self, span: Span, begin: int, end: int
-  ) -> Iterator[suite_lib.Example]:
-    """Yields the examples of rows of a span."""
-    rows = np.asarray(self._arrays["rows"][begin:end])
-    examples = self._examples.read(rows, span.task, span.split)
-    if not span.has_choices:
-      yield from examples
-      return
-    firsts = begin - self._first_choice, end - self._first_choice
-    answers = self._arrays["answers"][slice(*firsts)].tolist()
-    for example, answer in zip(examples, answers, strict=True):
-      yield from itertools.islice(choices.expand(example), answer, answer + 1)
+  def _labels(self, begin: int, end: int) -> Iterator[tuple[str, str]]:
+    """Yields task and split of each of the rows."""
+    for index in range(
+        bisect.bisect(self._firsts, begin) - 1, len(self._spans)
+    ):
+      first, stop = self._firsts[index : index + 2]
+      span = self._spans[index]
+      count = max(min(stop, end) - max(first, begin), 0)
+      yield from itertools.repeat((span.task, span.split), count)
 
 
 def build(selection: catalog.Drawn) -> Plan:

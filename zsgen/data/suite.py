@@ -57,6 +57,8 @@ class Example(NamedTuple):
     """Returns the length of what a prompt may show, without solved examples."""
     count = len(self.definition) + len(self.input)
     count += sum(map(len, self.targets))
+    if not self.turns:
+      return count
     return count + sum(len(turn.text) for turn in self.turns)
 
 

@@ -44,16 +44,17 @@ def differ(
   """
   borders = list(_borders(parts, ids))
   # Many examples have the same words at their border.
-  texts = list(dict.fromkeys(border.words[2] for border in borders))
-  encoded = segments.encode_pieces([[text] for text in texts], tokenizer)
+  texts = list(dict.fromkeys(border.text for border in borders))
+  pieces = [[_piece(*text)] for text in texts]
+  encoded = segments.encode_pieces(pieces, tokenizer)
   joined = {text: words for text, (words,) in zip(texts, encoded, strict=True)}
   suspects = [
-      border for border in borders if not _has(border, joined[border.words[2]])
+      border for border in borders if not _has(border, joined[border.text])
   ]
   # Words at the beginning of a text may have other ids than inside it. So the
   # words before and after these borders are encoded on their own, too.
   result = np.zeros(len(parts), bool)
-  encoded = segments.encode_pieces([b.words for b in suspects], tokenizer)
+  encoded = segments.encode_pieces([b.pieces() for b in suspects], tokenizer)
   for border, (left, right, words) in zip(suspects, encoded, strict=True):
     if not np.array_equal(np.concatenate([left, right]), words):
       result[border.owner] = True
@@ -65,15 +66,29 @@ class _Border(NamedTuple):
 
   Attributes:
     owner: the number of the example.
-    words: the text before the border, after it, and both as one piece.
+    text: the words around the border, whether they are special, and whether
+      they continue a text.
+    size: the number of characters before the border.
+    continues: whether the words after it continue a text.
     left: the ids of the piece before the border.
     right: the ids of the piece after it.
   """
 
   owner: int
-  words: tuple[joining.Piece, joining.Piece, joining.Piece]
+  text: tuple[str, bool, bool]
+  size: int
+  continues: bool
   left: np.ndarray
   right: np.ndarray
+
+  def pieces(self) -> list[joining.Piece]:
+    """Returns the words before the border, after it, and both as one piece."""
+    text, special, continues = self.text
+    return [
+        _piece(text[: self.size], special, continues),
+        _piece(text[self.size :], special, self.continues),
+        _piece(text, special, continues),
+    ]
 
 
 def _borders(
@@ -86,19 +101,20 @@ def _borders(
         itertools.pairwise(pieces), itertools.pairwise(arrays), strict=True
     ):
       if _touch(left.segment, right.segment):
-        yield _Border(owner, _around(left, right), *ids_around)
+        before, after = _around(left.segment.text, right.segment.text)
+        text = before + after, left.segment.special, left.continues
+        yield _Border(owner, text, len(before), right.continues, *ids_around)
 
 
 def _has(border: _Border, words: np.ndarray) -> bool:
   """Returns whether ids from both sides of a border are those of its words."""
-  size = len(words)
-  left, right = border.left[-size:], border.right[:size]
-  around, target = np.concatenate([left, right]).tobytes(), words.tobytes()
-  middle = len(left) * words.itemsize
-  begins = range(
-      max(0, middle - len(target) + words.itemsize), middle, words.itemsize
-  )
-  return any(around.startswith(target, begin) for begin in begins)
+  count, size, target = len(words), words.itemsize, words.tobytes()
+  left = border.left[-count:].tobytes()
+  around, middle = left + border.right[:count].tobytes(), len(left)
+  begin = around.find(target, max(0, middle - len(target) + size))
+  while 0 <= begin < middle and begin % size:  # It is not at an id.
+    begin = around.find(target, begin + 1)
+  return 0 <= begin < middle
 
 
 def _touch(left: Segment, right: Segment) -> bool:
@@ -107,22 +123,16 @@ def _touch(left: Segment, right: Segment) -> bool:
   return bool(is_same_kind and not left.end and left.text and right.text)
 
 
-def _around(
-    left: joining.Piece, right: joining.Piece
-) -> tuple[joining.Piece, joining.Piece, joining.Piece]:
-  """Returns the text before a border, after it, and both as one piece."""
-  text = left.segment.text
-  before = _last_words(text[_last_line(text) :])
-  after = _FIRST_WORDS.match(right.segment.text)
+def _around(left: str, right: str) -> tuple[str, str]:
+  """Returns the words of two texts before and after their border."""
+  after = _FIRST_WORDS.match(right)
   assert after is not None, "the pattern matches the empty text"
-  special = left.segment.special
-  texts = (before, after.group(), before + after.group())
-  first, second, joined = (Segment(t, False, special=special) for t in texts)
-  return (
-      joining.Piece(first, left.continues),
-      joining.Piece(second, right.continues),
-      joining.Piece(joined, left.continues),
-  )
+  return _last_words(left[_last_line(left) :]), after.group()
+
+
+def _piece(text: str, special: bool, continues: bool) -> joining.Piece:
+  """Returns words as a piece to encode."""
+  return joining.Piece(Segment(text, False, special=special), continues)
 
 
 def _last_line(text: str) -> int:

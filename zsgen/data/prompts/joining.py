@@ -132,7 +132,8 @@ def _moved(segments: Sequence[Segment]) -> list[Segment]:
     text = request.text.rstrip(_SPACE)
     if not text or text == request.text:
       continue
-    moved[i] = request._replace(text=text)
+    # A third of the time of `_replace`.
+    moved[i] = Segment(text, *request[1:])
     space = request.text[len(text) :]
-    moved[i + 1] = answer._replace(text=space + answer.text)
+    moved[i + 1] = Segment(space + answer.text, *answer[1:])
   return moved

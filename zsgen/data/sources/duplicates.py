@@ -23,7 +23,7 @@ NO_DIGEST = 0
 
 def digest(*texts: str) -> int:
   """Returns a hash of texts and of where each ends, of 64 bits."""
-  lengths = ",".join([str(len(text)) for text in texts])
+  lengths = ",".join(map(str, map(len, texts)))
   content = f"{lengths}:{''.join(texts)}".encode("utf-8", "surrogatepass")
   return int.from_bytes(
       hashlib.blake2b(content, digest_size=8).digest(), "little"

@@ -4,8 +4,9 @@ Rows are read and checked once. Their texts are appended to a file in Arrow
 batches, and read by number. One batch is in memory.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 import errno
+import itertools
 import mmap
 import os
 import pathlib
@@ -149,8 +150,21 @@ class Examples:
       self, rows: np.ndarray, task: str, split: str
   ) -> Iterator[suite.Example]:
     """Yields examples by their numbers, as examples of a task and a split."""
+    return self.read_labelled(rows, itertools.repeat((task, split), len(rows)))
+
+  def read_labelled(
+      self, rows: np.ndarray, labels: Iterable[tuple[str, str]]
+  ) -> Iterator[suite.Example]:
+    """Yields examples by their numbers.
+
+    Args:
+      rows: the numbers, int64 [n].
+      labels: the task and the split of each example, [n].
+    """
+    labels = iter(labels)
     for first in range(0, len(rows), _READ):
-      for row in self._take(rows[first : first + _READ]):
+      taken = self._take(rows[first : first + _READ])
+      for row, (task, split) in zip(taken, labels, strict=False):
         category, definition, text, targets, key, choices, turns, number = row
         yield suite.Example(
             task=task,

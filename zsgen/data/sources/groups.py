@@ -1,8 +1,8 @@
 """Groups rows by task and split, while a source is scanned and afterwards."""
 
-import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import itertools
+import struct
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +27,8 @@ ROW = np.dtype(
         ("choices", np.int32),
     ]
 )
+# The same layout, so that a row is appended at once.
+_LAYOUT = struct.Struct("=iQQQQii")
 # A row that is bad, or of a task that is not read.
 _NO_ROW = (-1, *(duplicates.NO_DIGEST,) * 4, 0, 0)
 
@@ -54,13 +56,13 @@ class Notes:
       tasks_by_split: the tasks of each split, if the source names them; rows
         of other tasks are in no group.
     """
-    self._columns = tuple(array.array(c) for c in "iQQQQii")
+    self._rows = bytearray()
     self._splits = _splits(tasks_by_split)
     self._numbers: dict[Group, int] = {}
     self.groups: dict[Group, str] = {}
 
   def __len__(self) -> int:
-    return len(self._columns[0])
+    return len(self._rows) // _LAYOUT.size
 
   def add(self, example: suite.Example | None) -> suite.Example | None:
     """Adds the next row.
@@ -74,8 +76,7 @@ class Notes:
     if example is not None and not self._is_read(example.task):
       example = None
     values = _NO_ROW if example is None else self._describe(example)
-    for column, value in zip(self._columns, values, strict=True):
-      column.append(value)
+    self._rows += _LAYOUT.pack(*values)
     return example
 
   def _is_read(self, task: str) -> bool:
@@ -96,10 +97,7 @@ class Notes:
 
   def rows(self) -> np.ndarray:
     """Returns the notes on all rows, ROW [n]."""
-    rows = np.empty(len(self), ROW)
-    for name, column in zip(ROW.names or (), self._columns, strict=True):
-      rows[name] = column
-    return rows
+    return np.frombuffer(bytes(self._rows), ROW)
 
 
 class Groups:

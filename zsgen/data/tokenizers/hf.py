@@ -11,6 +11,7 @@ import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import functools
 import hashlib
+import itertools
 import json
 import pathlib
 import re
@@ -333,8 +334,12 @@ def _encode(
   with guard.one_error(file, "cannot encode a text"):
     encodings = _library(tokenizer.encode_batch_fast, texts)
   # Half the time of np.array, which looks at each number's type.
-  ids = (array.array("I", encoding.ids) for encoding in encodings)
-  return [np.frombuffer(row, np.uint32) for row in ids]
+  ids, borders = array.array("I"), [0]
+  for encoding in encodings:
+    ids.fromlist(encoding.ids)
+    borders.append(len(ids))
+  values = np.frombuffer(ids, np.uint32)
+  return [values[begin:end] for begin, end in itertools.pairwise(borders)]
 
 
 def _spans(
