@@ -112,7 +112,7 @@ class Timed:
   """A device program whose dispatch is timed, for all of its shapes.
 
   Args:
-    step: the program; after `lower` that of a shape, after `compile` a
+    step: the program; after `trace` that of a shape, after `compile` a
       function.
     clock: counts seconds from step number `first` until before step `end`.
     first: the first step to count.
@@ -133,9 +133,13 @@ class Timed:
     self._marks = first, end
     self._count = [0] if count is None else count
 
-  def lower(self, *args: Any) -> "Timed":
-    """Lowers the program for a shape."""
-    return self._replaced(self._step.lower(*args))
+  def trace(self, *args: Any) -> "Timed":
+    """Traces the program for a shape."""
+    return self._replaced(self._step.trace(*args))
+
+  def lower(self) -> "Timed":
+    """Lowers a program that is traced."""
+    return self._replaced(self._step.lower())
 
   def compile(self) -> "Timed":
     """Compiles a program that is lowered."""
