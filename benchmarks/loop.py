@@ -45,6 +45,7 @@ from zsgen.train import (
 )
 from zsgen.train import program as program_lib
 from zsgen.train import starts as starts_lib
+from zsgen.train import step as step_lib
 
 _SHORTEST, _LONGEST, _ROW = 60, 520, 1024
 _MODEL = {
@@ -62,7 +63,7 @@ _PARTS = (
     (batches, "look_up", "look up"),
     (layouts, "lay_out", "lay out"),
     (optimizer, "hyper_at", "hyper-parameters"),
-    (jax, "device_get", _WAITING),
+    (step_lib, "fetch", _WAITING),
     (meter.Meter, "step", "clocks and FLOPs"),
     (memory, "used", "memory"),
     (records.Records, "consumed", "records"),
