@@ -35,7 +35,7 @@ class Metrics(NamedTuple, Generic[batches.Leaf]):
 def fetch(metrics: Metrics[jax.Array]) -> Metrics[np.ndarray]:
   """Returns copies of metrics on the host, when the step is done.
 
-  `jax.device_get` takes four times as long for a few small arrays.
+  `jax.device_get` takes three times as long for a few small arrays.
   """
   return Metrics(*map(np.asarray, metrics))
 
