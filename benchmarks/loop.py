@@ -6,8 +6,9 @@
 A step uses 16 random examples of about 290 tokens, in rows of 1,024, from a
 store on disk, and is logged to files, TensorBoard and a progress line. The
 device program is a small model, because only host time counts: CPU milliseconds
-of the loop's thread, which other processes do not affect. The device works at
-the same time.
+of the loop's thread, which other processes hardly affect. The device works at
+the same time. After the steps that are timed as a whole, as many are timed by
+part, which takes longer.
 """
 
 import argparse
@@ -45,6 +46,7 @@ from zsgen.train import (
 )
 from zsgen.train import program as program_lib
 from zsgen.train import starts as starts_lib
+from zsgen.train import step as step_lib
 
 _SHORTEST, _LONGEST, _ROW = 60, 520, 1024
 _MODEL = {
@@ -62,7 +64,7 @@ _PARTS = (
     (batches, "look_up", "look up"),
     (layouts, "lay_out", "lay out"),
     (optimizer, "hyper_at", "hyper-parameters"),
-    (jax, "device_get", _WAITING),
+    (step_lib, "fetch", _WAITING),
     (meter.Meter, "step", "clocks and FLOPs"),
     (memory, "used", "memory"),
     (records.Records, "consumed", "records"),
@@ -74,23 +76,29 @@ _PARTS = (
 
 
 class Clock:
-  """Seconds by part between two marks."""
+  """Seconds of some steps as a whole, and of other steps by part."""
 
   def __init__(self) -> None:
     self.parts: dict[str, float] = {}
     self.total = self.wall = 0.0
-    self._begin: tuple[float, float] | None = None
+    # What is counted now: only the wait for the device, or all other parts.
+    self._is_whole = self._is_split = False
 
   def begin(self) -> None:
-    """Starts counting seconds."""
+    """Starts counting the seconds of steps as a whole."""
     self._begin = time.thread_time(), time.perf_counter()
+    self._is_whole = True
 
-  def end(self) -> None:
-    """Stops counting seconds."""
+  def split(self) -> None:
+    """Stops that, and starts counting the seconds of parts."""
     thread, wall = self._begin
     self.total = time.thread_time() - thread
     self.wall = time.perf_counter() - wall
-    self._begin = None
+    self._is_whole, self._is_split = False, True
+
+  def end(self) -> None:
+    """Stops counting seconds."""
+    self._is_split = False
 
   def timed(self, part: str, function: Callable[..., Any]) -> Callable:
     """Wraps a function to count its time as a part."""
@@ -98,11 +106,12 @@ class Clock:
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
       """Calls the function and adds its time to the part's."""
+      if not (self._is_whole if part == _WAITING else self._is_split):
+        return function(*args, **kwargs)
       begin = time.thread_time()
       result = function(*args, **kwargs)
-      if self._begin:
-        seconds = time.thread_time() - begin
-        self.parts[part] = self.parts.get(part, 0.0) + seconds
+      seconds = time.thread_time() - begin
+      self.parts[part] = self.parts.get(part, 0.0) + seconds
       return result
 
     return call
@@ -112,11 +121,11 @@ class Timed:
   """A device program whose dispatch is timed, for all of its shapes.
 
   Args:
-    step: the program; after `lower` that of a shape, after `compile` a
+    step: the program; after `trace` that of a shape, after `compile` a
       function.
-    clock: counts seconds from step number `first` until before step `end`.
+    clock: counts seconds, of steps as a whole and then of their parts.
     first: the first step to count.
-    end: the first step not to count.
+    steps: how many are counted as a whole, and how many by part.
     count: the steps so far, a list of one number that all shapes share.
   """
 
@@ -125,17 +134,21 @@ class Timed:
       step: Any,
       clock: Clock,
       first: int,
-      end: int,
+      steps: int,
       count: list[int] | None = None,
   ):
     self._step = step
     self._clock = clock
-    self._marks = first, end
+    self._marks = first, steps
     self._count = [0] if count is None else count
 
-  def lower(self, *args: Any) -> "Timed":
-    """Lowers the program for a shape."""
-    return self._replaced(self._step.lower(*args))
+  def trace(self, *args: Any) -> "Timed":
+    """Traces the program for a shape."""
+    return self._replaced(self._step.trace(*args))
+
+  def lower(self) -> "Timed":
+    """Lowers a program that is traced."""
+    return self._replaced(self._step.lower())
 
   def compile(self) -> "Timed":
     """Compiles a program that is lowered."""
@@ -143,10 +156,12 @@ class Timed:
 
   def __call__(self, *args: Any) -> Any:
     """Runs a step, and starts or stops the clock before it."""
-    first, end = self._marks
+    first, steps = self._marks
     if self._count[0] == first:
       self._clock.begin()
-    elif self._count[0] == end:
+    elif self._count[0] == first + steps:
+      self._clock.split()
+    elif self._count[0] == first + 2 * steps:
       self._clock.end()
     self._count[0] += 1
     return self._step(*args)
@@ -225,8 +240,8 @@ def measure(steps: int, warm: int) -> rich.table.Table:
       for owner, name, part in _PARTS
   ]
   with tempfile.TemporaryDirectory() as name, _patched(changes):
-    timed_job = make_job(pathlib.Path(name), warm + steps + 1)
-    step = Timed(timed_job.program.step, clock, warm, warm + steps)
+    timed_job = make_job(pathlib.Path(name), warm + 2 * steps + 1)
+    step = Timed(timed_job.program.step, clock, warm, steps)
     loop.train(
         timed_job._replace(program=timed_job.program._replace(step=step))
     )

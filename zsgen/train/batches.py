@@ -86,5 +86,5 @@ def store_feed(
 
 def look_up(store: store_lib.Store, ids: np.ndarray) -> Examples:
   """Returns the rows of the ids, with an empty row for NO_EXAMPLE."""
-  rows = [NO_ROW if i == NO_EXAMPLE else store.row(i) for i in ids]
+  rows = [NO_ROW if i == NO_EXAMPLE else store.row(i) for i in ids.tolist()]
   return Examples(ids, rows)

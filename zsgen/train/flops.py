@@ -112,8 +112,9 @@ def pairs(lengths: np.ndarray, window: int) -> int:
     lengths: tokens of each segment, int64 [B].
     window: tokens that a position sees, itself counted; 0: all before.
   """
-  local = np.minimum(lengths, window) if window else lengths
-  return int((local * (local + 1) // 2 + (lengths - local) * local).sum())
+  if window:  # Without those that are further away.
+    return pairs(lengths, 0) - pairs(np.maximum(lengths - window, 0), 0)
+  return int(lengths @ lengths + lengths.sum()) // 2
 
 
 class Peak(NamedTuple):

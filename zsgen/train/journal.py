@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator, Sequence
 import contextlib
+import math
+import time
 from typing import NamedTuple
 
 import jax
@@ -22,6 +24,8 @@ from zsgen.train import step as step_lib
 
 # Share of the time above which an evaluation gets a warning.
 _MUCH = 0.3
+# Seconds for which the record of a step has the memory in use of an earlier one.
+_MEMORY_EVERY = 1.0
 
 
 class Pending(NamedTuple):
@@ -70,6 +74,8 @@ class Journal:
     self._shapes: set[layouts.Shape] = set()
     # Seconds of waiting for a program, for the record of the next step.
     self._compiled: dict[str, float] = {}
+    self._memory: dict[str, int] = {}
+    self._memory_time = -math.inf
 
   def feeding(
       self, pending: Pending | None
@@ -97,10 +103,12 @@ class Journal:
     if pending is None:
       return
     count = len(self._loggers)
-    metrics: step_lib.Metrics[np.ndarray] = jax.device_get(pending.metrics)
+    metrics = step_lib.fetch(pending.metrics)
     lengths = np.asarray(pending.lengths).ravel()
     perf = self._clock.step(lengths, pending.slots, pending.loss_tokens)
-    perf = {**perf, **memory.used(), **self._compiled}
+    if time.monotonic() - self._memory_time > _MEMORY_EVERY:
+      self._memory, self._memory_time = memory.used(), time.monotonic()
+    perf = {**perf, **self._memory, **self._compiled}
     self._compiled = {}
     if count > 1:
       perf["perf/members"] = count

@@ -24,6 +24,8 @@ METRICS, CONSUMED = "metrics.jsonl", "consumed.npy"
 LOGS = (METRICS, record_digests.PERF)
 # Bytes of a log that are read at once to find its last line.
 _CHUNK = 2**16
+# `json.dumps` would make one for each record.
+_JSON = json.JSONEncoder(allow_nan=False)
 
 
 @contextlib.contextmanager
@@ -124,7 +126,7 @@ class Log:
 
   def write(self, record: Mapping[str, Any]) -> None:
     """Appends a record."""
-    line = json.dumps(record, allow_nan=False).encode() + b"\n"
+    line = _JSON.encode(record).encode() + b"\n"
     self._file.write(line)
     self._file.flush()  # People follow the file.
     self._hash.update(line)

@@ -5,6 +5,7 @@ from typing import Any, Generic, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from zsgen.core import mesh as mesh_lib
@@ -29,6 +30,14 @@ class Metrics(NamedTuple, Generic[batches.Leaf]):
   tokens: batches.Leaf  # int32 [], all real tokens
   loss_tokens: batches.Leaf  # int32 []
   ids: batches.Leaf  # int32 [B], of the examples found in the rows
+
+
+def fetch(metrics: Metrics[jax.Array]) -> Metrics[np.ndarray]:
+  """Returns copies of metrics on the host, when the step is done.
+
+  `jax.device_get` takes three times as long for a few small arrays.
+  """
+  return Metrics(*map(np.asarray, metrics))
 
 
 def init_state(params: trees.Params, first_moment: str) -> State:

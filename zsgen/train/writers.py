@@ -82,12 +82,12 @@ class TensorBoard:
         str(path / "tensorboard"), purge_step=first or None, max_queue=_QUEUE
     )
     # Steps, their times and their values.
-    self._waiting: list[tuple[int, float, dict[str, float]]] = []
+    self._waiting: list[tuple[int, float, Mapping[str, float]]] = []
     self._passed_on = -math.inf
 
   def write(self, step: int, values: Mapping[str, float]) -> None:
     """Writes the values of a step, at the latest with a step a second later."""
-    self._waiting.append((step, time.time(), self._tags.rename(values)))
+    self._waiting.append((step, time.time(), values))
     if time.monotonic() - self._passed_on > _DELAY:
       self._pass_on()
 
@@ -103,7 +103,7 @@ class TensorBoard:
       # One event of all values: each of its own costs as much again.
       summaries = [
           _Summary.Value(tag=tag, simple_value=value)
-          for tag, value in values.items()
+          for tag, value in self._tags.rename(values).items()
       ]
       summary = _Summary(value=summaries)
       self._writer.file_writer.add_summary(summary, step, moment)
