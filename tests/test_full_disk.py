@@ -51,10 +51,11 @@ def _run(arguments, root: pathlib.Path, largest: int = resource.RLIM_INFINITY):
     ("before", "stage", "largest"),
     [
         ("prepare", "order", 4096),
-        pytest.param("order", "train", 20_000, marks=pytest.mark.slow),
-        pytest.param("train", "export", 20_000, marks=pytest.mark.slow),
+        ("order", "train", 20_000),
+        ("train", "export", 20_000),
     ],
 )
+@pytest.mark.slow
 def test_a_stage_that_cannot_write(root, tmp_path, before, stage, largest):
   config = tmt.get_config()
   config.update_from_flattened_dict(OPTIONS)

@@ -27,7 +27,7 @@ FINISHED = {
     "evaluation": "evaluations",
 }
 # Kinds that take seconds to make.
-SLOW = ("export", "population", "scores")
+SLOW = ("export", "population", "scores", "segment")
 
 
 def _only(workdir: pathlib.Path, section: str) -> pathlib.Path:

@@ -206,6 +206,7 @@ def test_every_draw(niv2):
     assert len(set(keys)) == 95
 
 
+@pytest.mark.slow
 def test_the_real_clone(real):
   suite = _suite(real("niv2"), train_instances=10**6, heldout_instances=10**6)
   notes = suite.notes

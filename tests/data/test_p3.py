@@ -210,6 +210,7 @@ def test_bad_rows(tmp_path):
     _suite(tmp_path)
 
 
+@pytest.mark.slow
 def test_real_rows(real):
   suite = _suite(real("p3"), deduplicate=True, train_instances=5)
   splits = collections.Counter(_splits(suite).values())
@@ -218,6 +219,7 @@ def test_real_rows(real):
   assert suite.notes["unassigned_tasks"] == 0
 
 
+@pytest.mark.slow
 def test_t0_lists_agree_with_the_real_split(real, tmp_path):
   """Read without their files' names, the rows fall into the same splits."""
   rows = real("p3")
