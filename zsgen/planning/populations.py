@@ -72,6 +72,7 @@ def find_gain(member: job.Member) -> Limit:
   """
   mesh = member.program.mesh
   chip = chips.find_chip(mesh.devices.flat[0].device_kind)
+  assert chip is not None, "find_obstacle finds unknown chips"
   seconds = _flops_per_step(member) / chip.flops
   if seconds / mesh.size >= _FILLED:
     return Limit(1, f"its steps fill {chip.name}")
