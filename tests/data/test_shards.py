@@ -444,7 +444,7 @@ def test_another_tokenizer_is_named(tmp_path, use_tokenizer):
         use_tokenizer(text),
         rf"are not scanned: {numbers}, .*{jobs[other].name} has shards of"
         rf" another config: tokenizer is '{fingerprint}…' there and '.*…' here"
-        rf" \(work items scanned: {done}, chunks encoded: 0\)\. If they are",
+        rf" \(work items scanned: {done}, chunks encoded: 0\)\. If both are",
     )
 
 
@@ -467,7 +467,7 @@ def test_the_nearest_jobs_are_named(tmp_path, table):
   shards.prepare_shard(root, far, 5, shards.Shard(0, 2))
   message = r"another config: seed is 4 there and 3 here \(.*directory\.$"
   _check_refused(root, table, message)
-  # Files of other rows are another corpus.
+  # Other files are another corpus, though their work items may be the same.
   unrelated = _write_chat(tmp_path)
   shards.prepare_shard(
       root, unrelated, 3, shards.Shard(0, 2), report=lines.append

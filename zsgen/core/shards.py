@@ -247,11 +247,13 @@ def describe_others(
     if different and not any(artifacts.differences(part, common or {})):
       jobs.append((job_file.parent, different))
   fewest = min((len(different) for _, different in jobs), default=0)
-  return [
+  lines = [
       _describe_other(job_path, different, work)
       for job_path, different in jobs
       if len(different) == fewest
-  ][:_MAX_OTHERS]
+  ]
+  more = len(lines) - _MAX_OTHERS
+  return lines[:_MAX_OTHERS] + [f"There are {more} more."] * (more > 0)
 
 
 def _describe_other(
@@ -268,9 +270,9 @@ def _describe_other(
       for pattern, name in work.items()
   )
   return (
-      f"{path} has shards of another config: {text} ({counts}). If they are"
-      " meant for the same work, run them again with the config and tokenizer of"
-      " this command, and delete that directory."
+      f"{path} has shards of another config: {text} ({counts}). If both are"
+      " meant for the same work, one config is wrong: run its shards again with"
+      " the other config, and delete its directory."
   )
 
 

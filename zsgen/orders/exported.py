@@ -1,6 +1,6 @@
 """Reads an exported order: examples by task and key, proved by their texts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -19,10 +19,10 @@ class OtherExamples(errors.InputError):
   """A store lacks examples of an exported order, or has other texts for them.
 
   Attributes:
-    lines: the name of each such example and what is wrong with it.
+    lines: yields, once, the name of each such example and what is wrong with it.
   """
 
-  def __init__(self, message: str, lines: Sequence[str]):
+  def __init__(self, message: str, lines: Iterator[str]):
     super().__init__(message)
     self.lines = lines
 
@@ -104,24 +104,35 @@ def _explain(
     problems: by a word for its lines, each problem and the rows of the table
       that have it, int64.
   """
-  ids = table.columns.get("id", [None] * len(names))
-  counts, lines = [], []
-  for word, (problem, rows) in problems.items():
-    examples = [
-        f"task {names[i][0]!r} key {names[i][1]!r} ({table.locations[i]})"
-        for i in rows.tolist()
-    ]
-    lines += [
-        f"{word}  id {ids[i]} {example}"
-        for i, example in zip(rows.tolist(), examples, strict=True)
-    ]
-    if examples:
-      ellipsis = ", …" if len(examples) > _MAX_SHOWN else ""
-      first = ", ".join(examples[:_MAX_SHOWN])
-      counts.append(f"{len(examples)} {problem}: {first}{ellipsis}")
+  counts = []
+  for problem, rows in problems.values():
+    if len(rows):
+      ellipsis = ", …" if len(rows) > _MAX_SHOWN else ""
+      first = ", ".join(_name(table, names, i) for i in rows[:_MAX_SHOWN])
+      counts.append(f"{len(rows)} {problem}: {first}{ellipsis}")
   return OtherExamples(
       f"{table.path}: of {len(names)} examples, {'; '.join(counts)}. Make the"
       " store from the same source, by the recipe in the README.md of the"
       " exported order.",
-      lines,
+      _list(table, names, problems),
   )
+
+
+def _list(
+    table: tables.Table,
+    names: Sequence[tuple[str, str]],
+    problems: Mapping[str, tuple[str, np.ndarray]],
+) -> Iterator[str]:
+  """Yields a line on each example with a problem; see `_explain`."""
+  ids = table.columns.get("id", ["?"] * len(names))
+  for word, (_, rows) in problems.items():
+    for i in rows:
+      yield f"{word}  id {ids[i]} {_name(table, names, i)}"
+
+
+def _name(
+    table: tables.Table, names: Sequence[tuple[str, str]], index: int
+) -> str:
+  """Returns the names of an example, and where it is in the table."""
+  task, key = names[index]
+  return f"task {task!r} key {key!r} ({table.locations[index]})"

@@ -52,6 +52,7 @@ class Candidates:
   ):
     self._open = open_experiment
     self._is_automatic = first.population == AUTOMATIC
+    self._members: list[job.Member] = []
     self.limit, self._reason = 1, ""
     if self._is_automatic:
       mesh = mesh_lib.make(first.machine.mesh)
@@ -89,6 +90,8 @@ class Candidates:
     Raises:
       InputError: something is wrong with its options, store or order.
     """
+    if self.is_full:
+      return False
     first, experiment = self._members[0], self._open(config)
     if job.find_config_difference(first.config, experiment.config):
       return False

@@ -151,7 +151,7 @@ def measure(joined: job.Job) -> Use:
     _, used, _ = aot.compile_step(traced, program.mesh, int(min(room, 2**62)))
   except jax.errors.JaxRuntimeError as error:
     # A GPU's compiler times kernels on the device.
-    if "RESOURCE_EXHAUSTED" not in str(error):
+    if not memory.is_exhausted(error):
       raise
     return Use(math.inf, room)
   return Use(used, room)

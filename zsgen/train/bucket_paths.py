@@ -105,8 +105,8 @@ def _open_sweeps(url: str, parent: pathlib.Path | None) -> pathlib.Path | None:
   A workdir may be called "sweeps", too: only the bucket's objects tell.
   """
   workdir, _, section = url.rpartition("/")
-  if section != _SWEEPS:
-    return None
+  if section != _SWEEPS or workdir.endswith("/"):
+    return None  # A bucket may have this name, too.
   target = _join(workdir, section, parent)
   names = [
       child / _SWEEP

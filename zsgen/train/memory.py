@@ -4,6 +4,7 @@ from collections.abc import Iterator
 import contextlib
 import math
 import os
+import pathlib
 import resource
 import sys
 import textwrap
@@ -19,7 +20,7 @@ from zsgen.train import layouts
 # A chunk of logits that is small beside everything else.
 _CHUNK = 256
 _MOST_REMEDIES = 3
-_PROC = "/proc/self/statm"
+_PROC = pathlib.Path("/proc/self/statm")
 
 
 def used() -> dict[str, int]:
@@ -59,6 +60,11 @@ def per_device(shapes: Any, shardings: Any) -> int:
   return sum(jax.tree.leaves(sizes))
 
 
+def is_exhausted(error: Exception) -> bool:
+  """Returns whether a device had too little memory."""
+  return "RESOURCE_EXHAUSTED" in str(error)
+
+
 @contextlib.contextmanager
 def explained(
     config: config_lib.Config,
@@ -82,7 +88,7 @@ def explained(
   try:
     yield
   except jax.errors.JaxRuntimeError as error:
-    if "RESOURCE_EXHAUSTED" not in str(error):
+    if not is_exhausted(error):
       raise
     reason = textwrap.shorten(str(error), 200)
     lines = "\n".join(
@@ -184,10 +190,7 @@ def _resident() -> tuple[int, int]:
   unit = 1 if sys.platform == "darwin" else 1024
   peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
   try:
-    # Every step does this: pathlib would take four times as long.
-    file = os.open(_PROC, os.O_RDONLY)
+    pages = int(_PROC.read_text().split()[1])
   except FileNotFoundError:  # Not Linux.
     return peak, peak
-  pages = int(os.read(file, 100).split()[1])
-  os.close(file)
   return pages * resource.getpagesize(), peak

@@ -138,13 +138,13 @@ class Job:
           f" Restore the file, or delete {self.path} to begin again."
       )
 
-  def describe_others(self, of_same_items: bool = False) -> list[str]:
+  def describe_others(self, of_same_files: bool = False) -> list[str]:
     """Returns a line on each job that may have what is missing here.
 
     Args:
-      of_same_items: whether to leave out jobs of other work items.
+      of_same_files: whether to leave out jobs of other source files.
     """
-    common = {"items": self.items} if of_same_items else None
+    common = {"files": self.files} if of_same_files else None
     return shards.describe_others(self.path, self.recipe, _WORK, common)
 
   def _owner(self, number: int) -> str:

@@ -6,7 +6,7 @@ import pathlib
 import time
 from typing import NamedTuple
 
-from zsgen.core import artifacts, config, shards
+from zsgen.core import artifacts, config, errors, shards
 from zsgen.data import chunks, encoding, prepare
 from zsgen.data import plan as plan_lib
 from zsgen.data import store as store_lib
@@ -72,9 +72,26 @@ def prepare_shard(
       cannot be opened.
   """
   path = prepare.path_of(root, data, seed)
-  if artifacts.exists(path):
-    merged = prepare.open_made(path, prepare.recipe_of(data, seed))
-    return Progress(0, store=merged)
+  if not artifacts.exists(path):
+    try:
+      return _work(root, data, seed, shard, wait, report)
+    except (OSError, errors.InputError):
+      # Another process that merged the shards has deleted them meanwhile.
+      if not artifacts.exists(path):
+        raise
+  merged = prepare.open_made(path, prepare.recipe_of(data, seed))
+  return Progress(0, store=merged)
+
+
+def _work(
+    root: pathlib.Path,
+    data: config.Data,
+    seed: int,
+    shard: shards.Shard,
+    wait: float,
+    report: Callable[[str], None],
+) -> Progress:
+  """Does what is due of a shard; see `prepare_shard`."""
   job = job_lib.open_job(root, data, seed, create=True)
   numbers = shard.share(range(len(job.items)))
   unscanned = {*job.missing_parts()}
@@ -83,7 +100,7 @@ def prepare_shard(
     job.scan(number)
     report(f"prepare  scanned work item {number:,} of {len(job.items):,}")
   if job.missing_parts():
-    for line in job.describe_others(of_same_items=True):
+    for line in job.describe_others(of_same_files=True):
       report(f"prepare  {line}")
   _wait(job, shard, wait)
   if missing := job.missing_parts():
