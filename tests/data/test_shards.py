@@ -327,6 +327,27 @@ def test_two_merges_at_once(tmp_path, table, monkeypatch):
   assert [path.name for path in root.iterdir()] == [stores[0].path.name]
 
 
+@pytest.mark.parametrize(
+    ("owner", "name"), [(job_lib.Job, "scan"), (chunks, "write")]
+)
+def test_a_merge_while_a_shard_is_at_work(
+    tmp_path, table, monkeypatch, owner, name
+):
+  """Lets another process do all, and merge, before a shard writes something."""
+  root, write, stores = tmp_path / "stores", getattr(owner, name), []
+
+  def write_late(*args):
+    monkeypatch.setattr(owner, name, write)
+    _run(root, table, 0, 1)
+    stores.append(shards.merge(root, table, 3))
+    write(*args)
+
+  monkeypatch.setattr(owner, name, write_late)
+  progress = _run(root, table, 0, 1)
+  assert progress.store.fingerprint == stores[0].fingerprint
+  assert [path.name for path in root.iterdir()] == [stores[0].path.name]
+
+
 @pytest.mark.parametrize("name", ["tokens.bin", "examples.parquet"])
 def test_a_file_that_cannot_be_written(tmp_path, table, monkeypatch, name):
   """Lets the write of one file fail, as on a full disk."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import contextlib
 import pathlib
+import shutil
 import time
 from typing import NamedTuple
 
@@ -74,11 +75,15 @@ def prepare_shard(
   path = prepare.path_of(root, data, seed)
   if not artifacts.exists(path):
     try:
-      return _work(root, data, seed, shard, wait, report)
+      progress = _work(root, data, seed, shard, wait, report)
     except (OSError, errors.InputError):
       # Another process that merged the shards has deleted them meanwhile.
       if not artifacts.exists(path):
         raise
+    else:
+      if not artifacts.exists(path):
+        return progress
+    shutil.rmtree(shards.path_of(path), ignore_errors=True)
   merged = prepare.open_made(path, prepare.recipe_of(data, seed))
   return Progress(0, store=merged)
 
