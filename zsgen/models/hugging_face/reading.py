@@ -22,10 +22,10 @@ from zsgen.models.hugging_face import names as names_lib
 
 # Supported element types; others are codes of a quantization.
 _FLOATS = ("F32", "BF16", "F16", "F64")
-# Rows that are transposed together: 16 columns of float32 are a cache line.
-_ROWS = 16
-# Bytes of a weight that a thread maps at a time.
-_PIECE = 2**22
+# Bytes of a column that are transposed together: two lines of the cache.
+_COLUMN = 128
+# Elements of a weight that a thread maps at a time.
+_PIECE = 2**24
 _MOST_THREADS = 8
 
 
@@ -83,8 +83,8 @@ class _Piece(NamedTuple):
     name: the name of the weight in the file.
     first: the first row.
     columns: the columns, of matrices.
-    out: float32 view of a parameter with the file's layout, [rows] or [rows,
-      columns].
+    out: zeros of a parameter with the file's layout, [rows] or [rows, columns]:
+      all of each float32, or its first half if the file has bfloat16.
   """
 
   name: str
@@ -179,6 +179,8 @@ class _Reader:
     Rows and columns beyond those of the file remain 0.
     """
     name = self._file_names[source.name]
+    if self._tensors.types[name] == "BF16":
+      out = _first_halves(out)
     inputs = _flattened(shape[: source.inputs], index[: source.inputs])
     width = math.prod(shape[source.inputs :])
     outputs = _flattened(shape[source.inputs :], index[source.inputs :])
@@ -191,7 +193,7 @@ class _Reader:
     rows, columns = inputs, outputs
     if source.flipped:
       target, rows, columns = target.T, outputs, inputs
-    size = max(_PIECE // (4 * self._tensors.shapes[name][1]), 1) * _ROWS
+    size = max(_PIECE // self._tensors.shapes[name][1], 1)
     for row in range(0, len(target), size):
       piece = target[row : row + size]
       yield _Piece(name, rows.start + row, columns, piece)
@@ -200,14 +202,19 @@ class _Reader:
     """Copies a piece, a few rows at a time, which stay in the cache."""
     rows = slice(piece.first, piece.first + len(piece.out))
     weight = self._tensors.map_rows(piece.name, rows)
+    if weight.dtype == jnp.bfloat16:
+      weight = weight.view(np.uint16)  # Copied without the GIL.
     if weight.ndim == 1:
-      piece.out[...] = _float32(weight)
+      piece.out[...] = weight
       return
     weight = weight[:, piece.columns]
     out = piece.out[: len(weight), : weight.shape[1]]
-    for row in range(0, len(weight), _ROWS):
-      block = slice(row, row + _ROWS)
-      out[block] = _float32(weight[block])
+    height = _COLUMN // weight.itemsize
+    buffer = _buffer(height, weight.shape[1], weight.dtype)
+    for row in range(0, len(weight), height):
+      block = weight[row : row + height]
+      buffer[: len(block)] = block
+      out[row : row + height] = buffer[: len(block)]
 
   def _full(self, name: str) -> str:
     """Returns a tensor's name with the prefix that the files have."""
@@ -240,7 +247,7 @@ class _Reader:
     shape = self._tensors.shapes[first]
     if self._tensors.shapes[second] != shape:
       return False
-    size = max(_PIECE // (4 * shape[1]), 1)
+    size = max(_PIECE // shape[1], 1)
     return all(
         np.array_equal(
             self._tensors.map_rows(first, slice(row, row + size)),
@@ -250,24 +257,33 @@ class _Reader:
     )
 
 
-def _float32(array: np.ndarray) -> np.ndarray:
-  """Returns an array that is assigned to float32 without the GIL."""
-  if array.dtype != jnp.bfloat16:
-    return array
-  # A bfloat16 is the first half of a float32.
-  bits = array.view(np.uint16).astype(np.uint32)
-  bits <<= 16
-  return bits.view(np.float32)
+def _first_halves(zeros: np.ndarray) -> np.ndarray:
+  """Returns the first halves of float32 zeros as uint16, of the same shape.
+
+  A bfloat16 is the first half of a float32 whose second half is 0.
+  """
+  return zeros.view(np.uint16)[..., 1::2]
+
+
+def _buffer(rows: int, columns: int, dtype: np.dtype) -> np.ndarray:
+  """Returns memory whose rows begin in different sets of the cache.
+
+  Rows of a power of two would push one another out of it.
+  """
+  line = 64 // dtype.itemsize
+  return np.empty((rows, columns + line), dtype)[:, :columns]
 
 
 def _zeros(shape: Sequence[int]) -> np.ndarray:
   """Returns float32 zeros that CPU devices use without a copy.
 
   They begin at a page. NumPy's own zeros ask for huge pages, for which a kernel
-  whose memory is fragmented moves pages: that took most of the time.
+  whose memory is fragmented moves pages: that took most of the time. Pages that
+  processes could share take 1.5 times as long as private ones.
   """
   count = math.prod(shape)
-  buffer = mmap.mmap(-1, max(4 * count, 1))
+  flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+  buffer = mmap.mmap(-1, max(4 * count, 1), flags=flags)
   return np.frombuffer(buffer, np.float32, count).reshape(shape)
 
 
