@@ -55,6 +55,7 @@ def backend(name: str, arrays: list[np.ndarray], segments: np.ndarray) -> Any:
 
   @jax.jit
   def run(query: Any, key: Any, value: Any, into: Any) -> Any:
+    """Returns the result, and the gradients by query, key and value."""
     out, back = jax.vjp(attend, query, key, value)
     return out, back(into)
 
@@ -78,6 +79,7 @@ def torch_sdpa(arrays: list[np.ndarray], segments: np.ndarray) -> Any:
   function = torch.nn.functional.scaled_dot_product_attention
 
   def run() -> Any:
+    """Returns the gradients by query, key and value."""
     out = function(*inputs, attn_mask=mask, scale=_SCALE)
     return torch.autograd.grad(out, inputs, into)
 

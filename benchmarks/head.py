@@ -99,6 +99,7 @@ class Plain(model_lib.Model):
     """Returns the loss of the target of each position."""
 
     def nll(piece: Any) -> Any:
+      """Returns the losses of a pair of hidden states and targets, in nats."""
       logits: Any = self._head.apply({"params": params}, piece[0])
       return head_lib.nll(logits, piece[1])
 

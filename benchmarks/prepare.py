@@ -118,6 +118,7 @@ def seqio_task(
   )
 
   def texts(split: str, shuffle_files: bool) -> Any:
+    """Returns all texts as a data set, in their order."""
     del split, shuffle_files
     columns = {"inputs": inputs, "targets": targets}
     return tf.data.Dataset.from_tensor_slices(columns)

@@ -62,6 +62,7 @@ def update(page: str) -> str:
   """
 
   def replace(match: re.Match) -> str:
+    """Returns the block with what its command prints now."""
     start, command, _ = match.groups()
     return f"{start}$ {command}{output(command)}```"
 

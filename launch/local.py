@@ -42,6 +42,7 @@ def run(
   started: list[subprocess.Popen] = []
 
   def pass_on(number: int, _: Any) -> None:
+    """Passes a signal on to all processes that have been started."""
     for process in started:
       process.send_signal(number)
 

@@ -112,6 +112,7 @@ def _attention(backend: str, segments: np.ndarray) -> Any:
   """
 
   def run(*arrays: jax.Array) -> tuple[Any, Any]:
+    """Returns the output, and the gradients by queries, keys and values."""
     *inputs, cotangent = arrays
     attend = functools.partial(
         attention.attend,

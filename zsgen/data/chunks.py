@@ -147,6 +147,7 @@ def read_some(
   """
 
   def chunk_of(number: int) -> Chunk:
+    """Reads and checks the chunk that has a number."""
     return _read(path_of(folder, number), owner, advice)
 
   # The next chunk is read while the current one is used.

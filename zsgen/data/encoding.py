@@ -273,6 +273,7 @@ def _or_nothing(
   def show(
       example: suite_lib.Example, turns: tuple[suite_lib.Turn, ...]
   ) -> list[prompts.Segment]:
+    """Returns the segments; [] if the template cannot show the turns."""
     try:
       return prompt.apply_template(example, turns)
     except errors.InputError:

@@ -122,6 +122,7 @@ def _write_rows(
   with contextlib.ExitStack() as stack:
 
     def create(name: str) -> blocks.MeasuredWriter:
+      """Opens a file that is measured as it grows, and closed at the end."""
       file = blocks.MeasuredWriter(path / name)
       return files.setdefault(name, stack.enter_context(file))
 

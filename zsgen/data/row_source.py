@@ -124,6 +124,7 @@ def _rows_of(chunk: Mapping[str, tf.Tensor]) -> tf.data.Dataset:
   single: Any = {name: chunk[name] for name in chunk.keys() - joined.keys()}
 
   def row(fields: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """Returns the fields of a row, with its own part of the joined arrays."""
     begin, end = fields.pop("begin"), fields.pop("end")
     return fields | {name: values[begin:end] for name, values in joined.items()}
 

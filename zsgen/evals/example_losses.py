@@ -85,6 +85,7 @@ def compute(
   shards = step_lib.batch_shardings(context.mesh)
 
   def results(first: int) -> Iterator[jax.Array]:
+    """Yields the losses of the batches from number `first` on, float32."""
     for batch in hosts.moves(plan.lay_out(first)):
       yield reduce(params, mesh_lib.put(batch, shards))
 

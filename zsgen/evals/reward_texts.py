@@ -27,18 +27,21 @@ def encoder(
     template = chat_template.ChatTemplate(tokenizer)
 
     def render(prompt: str, answer: str) -> list[segments.Segment]:
+      """Returns the segments of a chat of one question and its answer."""
       turns = (suite.Turn("user", prompt), suite.Turn("assistant", answer))
       return template.without_loss(turns)
 
   else:
 
     def render(prompt: str, answer: str) -> list[segments.Segment]:
+      """Returns the text of a prompt and its answer, as UltraRM reads it."""
       text = f"Human: {prompt}\n\nAssistant: {answer}"
       return [segments.Segment(text, loss=False)]
 
   def encode(
       prompts: Sequence[str], answers: Sequence[str]
   ) -> list[np.ndarray]:
+    """Returns the tokens of the text of each prompt with its answer."""
     texts = [render(*pair) for pair in zip(prompts, answers, strict=True)]
     return [row.tokens for row in segments.encode(texts, tokenizer)]
 

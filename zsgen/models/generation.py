@@ -107,9 +107,11 @@ def generate(
     )
 
   def is_unfinished(progress: _Progress) -> Bool[Array, ""]:
+    """Returns whether any answer is unfinished, and has room for a token."""
     return (progress.step < limit) & ~progress.is_done.all()
 
   def advance(progress: _Progress) -> _Progress:
+    """Feeds the last tokens to the model, and appends the next ones."""
     return append(
         *model.decode(params, progress.cache, progress.last), progress
     )

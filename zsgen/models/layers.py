@@ -103,6 +103,7 @@ def table(
   padded = -(-rows // multiple) * multiple
 
   def init(key: Array, shape: tuple[int, ...]) -> Array:
+    """Draws the rows, and fills those of the padding with zeros."""
     drawn_rows = arch.init_std * jax.random.normal(key, (rows, shape[1]))
     return jnp.pad(drawn_rows, ((0, shape[0] - rows), (0, 0)))
 

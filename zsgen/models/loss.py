@@ -40,6 +40,7 @@ def judge(
   """
 
   def judge_chunk(piece: tuple[Array, Array]) -> Array:
+    """Returns the values of a chunk of positions, [G, c]."""
     x, targets = piece
     return kind(_logits(head, params, x), targets)
 
@@ -138,6 +139,7 @@ def _accumulate(
     return gradient(trained, *arrays)
 
   def add(sums: Any, piece: tuple[Array, ...]) -> tuple[Any, Array]:
+    """Adds a chunk to the sums; returns them and its gradient by states."""
     value, (grads, x_grad) = gradient(trained, *piece)
     return jax.tree.map(jnp.add, sums, (value, grads)), x_grad
 
@@ -176,6 +178,7 @@ def _split(arrays: tuple[Array, ...], chunk: int) -> tuple[Array, ...]:
   size = -(-length // count)
 
   def split(array: Array) -> Array:
+    """Returns the chunks of an array, [n, G, c, ...]."""
     rest = array.shape[2:]
     widths = [(0, 0), (0, count * size - length), *([(0, 0)] * len(rest))]
     array = jnp.pad(array, widths)

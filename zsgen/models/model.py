@@ -103,6 +103,7 @@ def _precise(method: Callable[..., _Result]) -> Callable[..., _Result]:
 
   @functools.wraps(method)
   def run(self: "Model", *args: Any, **fields: Any) -> _Result:
+    """Calls the method in the precision of the model."""
     with execution_lib.precision(self.arch.dtype):
       return method(self, *args, **fields)
 

@@ -32,6 +32,7 @@ def split(vectors: np.ndarray) -> Blocks:
   """Returns the blocks of an array [N, D]."""
 
   def read() -> Iterator[np.ndarray]:
+    """Yields blocks [n, D] that are views of the array."""
     for first in range(0, len(vectors), _ROWS):
       yield vectors[first : first + _ROWS]
 
@@ -53,6 +54,7 @@ def divide(blocks: Blocks, divisors: np.ndarray) -> Blocks:
   """Returns the vectors divided by numbers, [N]."""
 
   def read() -> Iterator[np.ndarray]:
+    """Yields the blocks [n, D], each row divided by its number."""
     first = 0
     for block in blocks.read():
       yield block / divisors[first : first + len(block), None]

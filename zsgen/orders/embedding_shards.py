@@ -71,6 +71,7 @@ class Job:
     )
 
     def read() -> Iterator[np.ndarray]:
+      """Yields the vectors of each chunk, [n, D], and counts its cut texts."""
       for number, chunk in enumerate(self.chunks.read_all(advice)):
         assert isinstance(chunk.vectors, np.ndarray), "chunks are dense"
         cut[number] = chunk.cut

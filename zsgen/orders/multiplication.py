@@ -75,6 +75,7 @@ def _make_for_cpu(heldout: np.ndarray, size: int) -> Multiply:
   """Multiplies by BLAS."""
 
   def multiply(block: np.ndarray) -> np.ndarray:
+    """Returns the products with a block [R, D], float32 [M, R]."""
     return (heldout @ _pad(block, size).T)[:, : len(block)]
 
   return multiply
@@ -86,6 +87,7 @@ def _make_for_accelerator(heldout: np.ndarray, size: int) -> Multiply:
 
   @jax.jit
   def compute(vectors: jax.Array, block: jax.Array) -> jax.Array:
+    """Returns the products with a padded block, float32 [M, size]."""
     return jax.lax.dot_general(
         vectors,
         block,
@@ -96,6 +98,7 @@ def _make_for_accelerator(heldout: np.ndarray, size: int) -> Multiply:
   vectors = jax.device_put(heldout)
 
   def multiply(block: np.ndarray) -> np.ndarray:
+    """Returns the products with a block [R, D], float32 [M, R]."""
     products = compute(vectors, _pad(block, size))
     return np.asarray(products)[:, : len(block)]
 

@@ -73,6 +73,7 @@ class Pool:
     """Returns the pool of some of its rows, in their order."""
 
     def select(values: np.ndarray | None) -> np.ndarray | None:
+      """Returns the values of the rows; None if the pool has no such values."""
       return None if values is None else values[rows]
 
     return dataclasses.replace(

@@ -42,6 +42,7 @@ def blocks(
   multiply, threads = multiplication.make(heldout_vectors, len(train), size)
 
   def compute(start: int) -> tuple[slice, np.ndarray]:
+    """Returns the rows of the block at `start`, and their products."""
     rows = slice(start, min(start + size, len(train)))
     products = multiply(train.block(rows.start, rows.stop))
     if scales is not None:

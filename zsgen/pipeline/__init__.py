@@ -182,6 +182,7 @@ def find_members(
   """
 
   def open_experiment(candidate: config_lib.Config) -> Experiment:
+    """Opens the experiment of a candidate in the workdir."""
     return _open(candidate, workdir, console)
 
   return populations.Candidates(config, open_experiment)

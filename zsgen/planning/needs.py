@@ -90,6 +90,7 @@ def residual_bytes(
     """Returns the backward pass, whose outputs are what it has saved."""
 
     def states(trained: Any) -> arrays.Array:
+      """Returns the hidden states that the head reads, [G, K, D]."""
       joined = lora_lib.join(trained, frozen)
       return program.model.loss_states(joined, batch)
 

@@ -52,6 +52,7 @@ def _rows(store: store_lib.Store) -> list[tuple]:
   tasks = len(store.tasks)
 
   def summed(lengths: np.ndarray) -> list[int]:
+    """Returns the sum of the lengths of each task's examples."""
     # Floats of 64 bits hold every whole number below 2^53.
     sums = np.bincount(store.task_index, lengths, tasks)
     return sums.astype(np.int64).tolist()

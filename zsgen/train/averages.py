@@ -245,6 +245,7 @@ def _mean(snapshots: Any, is_used: jax.Array, axis: int) -> Any:
   """Returns the mean of the snapshots that are used, bool [k]."""
 
   def mean(leaf: jax.Array) -> jax.Array:
+    """Returns the mean of the used snapshots of a leaf, over `axis`."""
     used = is_used.reshape((-1,) + (1,) * (leaf.ndim - axis - 1))
     return jnp.where(used, leaf, 0).sum(axis) / is_used.sum()
 

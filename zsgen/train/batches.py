@@ -79,6 +79,7 @@ def store_feed(
   """Returns a feed that reads the store: a pure function of the step."""
 
   def feed(step: int) -> Examples:
+    """Returns the examples of a step."""
     return look_up(store, ids_of(ids, batch_size, step))
 
   return feed

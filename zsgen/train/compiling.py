@@ -101,6 +101,7 @@ def trace(
   """
 
   def stack(leaf: Any) -> jax.ShapeDtypeStruct:
+    """Returns the shape of a leaf with the axis of members."""
     return jax.ShapeDtypeStruct((members, *leaf.shape), leaf.dtype)
 
   if members > 1:

@@ -282,6 +282,7 @@ def _averaged(
   """
 
   def rename(params: trees.Params) -> list[metrics_lib.Evaluation]:
+    """Evaluates parameters, and names the results after the average."""
     return [
         evaluator.rename(result)
         for evaluator, result in zip(evaluators, run(params), strict=True)

@@ -101,6 +101,7 @@ def adam_state(moments: optax.OptState) -> optax.ScaleByAdamState:
   """Returns the part of a state of `transformation` with Adam's moments."""
 
   def is_adam(node: Any) -> bool:
+    """Returns whether a node of the state has Adam's moments."""
     return isinstance(node, optax.ScaleByAdamState)
 
   nodes = jax.tree.leaves(moments, is_leaf=is_adam)

@@ -44,6 +44,7 @@ def seqio_feed(
   steps = itertools.count(first)
 
   def feed(step: int) -> batches.Examples:
+    """Returns the examples of the next step; raises ValueError for another."""
     expected = next(steps)
     if step != expected:
       raise ValueError(f"the feed is at step {expected}, not at {step}.")

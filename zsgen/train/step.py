@@ -178,6 +178,7 @@ def train_step(
   """
 
   def loss_of(trainable: Any, rows: _LossRows) -> arrays.Array:
+    """Returns the weighted sum of the losses of the rows' tokens."""
     params = lora_lib.join(trainable, frozen)
     shards = model.execution.position_shards
     return model.loss(params, rows, slot_weights(rows, weights, shards))
@@ -218,6 +219,7 @@ def _accumulated(
   )
 
   def add(sums: Any, part: _LossRows) -> tuple[Any, None]:
+    """Adds the loss and the gradients of a part to the sums."""
     return jax.tree.map(jnp.add, sums, gradient(params, part)), None
 
   zeros = jnp.zeros((), jnp.float32), jax.tree.map(jnp.zeros_like, params)

@@ -50,6 +50,7 @@ def watch() -> None:
   thread.start()
 
   def end() -> None:
+    """Stops the thread, and waits until it has ended."""
     _is_over.set()
     thread.join()  # The thread must not call a service that is shut down.
 

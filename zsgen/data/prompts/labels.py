@@ -30,6 +30,7 @@ def random(seeds: Seeds) -> Label:
   seed, heldout_seed, own_seeds = seeds
 
   def label(example: suite.Example) -> str:
+    """Draws one of the targets of an example."""
     # `prepare` reports text that is not Unicode.
     name = f"{example.task}\0{example.key}".encode("utf-8", "surrogatepass")
     default = seed if example.split == suite.TRAIN else heldout_seed

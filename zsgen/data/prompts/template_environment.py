@@ -122,6 +122,7 @@ def _refuse(name: str) -> Callable[..., None]:
   """Returns a function that raises SecurityError, for random filters."""
 
   def refused(*args: Any, **kwargs: Any) -> None:
+    """Raises SecurityError, whatever the arguments are."""
     raise jinja2.exceptions.SecurityError(
         f"{name} is random, so tokens would differ between runs"
     )

@@ -111,6 +111,7 @@ def scan_and_draw(corpus: Corpus, scratch: pathlib.Path) -> Drawn:
   part = parts.scan(reader, reader.file_items(), file, corpus.tasks_by_split)
 
   def check_unchanged() -> None:
+    """Raises InputError if a file has changed since the scan began."""
     for path, stamp in stamps.items():
       if _stamp(path) != stamp:
         raise errors.InputError(

@@ -56,6 +56,7 @@ def _draw_by_task(draw: str) -> _Rule:
   def rule(
       counts: Mapping[str, int], cap: int, seed: int, rng: random.Random
   ) -> Iterator[RowNumbers]:
+    """Yields the row numbers of each task, in the order of `counts`."""
     del rng
     for task, rows in counts.items():
       yield BY_TASK[draw](task, rows, cap, seed)

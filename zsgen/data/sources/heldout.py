@@ -169,6 +169,7 @@ def _members(
   def check(
       names: Iterable[str], known: Collection[str], kind: str, location: str
   ) -> set[str]:
+    """Returns the names as a set; raises InputError if one is unknown."""
     _check_known(names, known, kind, location, explain_absence)
     return set(names)
 

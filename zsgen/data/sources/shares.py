@@ -36,6 +36,7 @@ def move(
   tasks = list(left)
 
   def rank(seed: int) -> np.ndarray:
+    """Returns the indices of the tasks in the sequence of a seed, int64."""
     keys = [(_rank(seed, task), task) for task in tasks]
     return np.array(sorted(range(len(tasks)), key=keys.__getitem__), np.int64)
 
@@ -54,6 +55,7 @@ def _move_rows(
   salt = zlib.crc32(f"share of {task}".encode())
 
   def rank(seed: int) -> np.ndarray:
+    """Returns the indices of the rows in the sequence of a seed, int64."""
     return np.random.default_rng([seed, salt]).permutation(len(full_task.rows))
 
   is_left = np.ones(len(full_task.rows), bool)

@@ -54,6 +54,7 @@ def attend(
     )
 
   def visible_keys(begin: int, end: int, first: int) -> Array:
+    """Returns which keys from `first` on the queries see, [B, t, s]."""
     return _visible(segments, begin, end, first, window)
 
   return attend_visible(

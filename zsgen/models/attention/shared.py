@@ -95,6 +95,7 @@ def attend_shared(
   else:
 
     def visible(begin: int, end: int, first: int) -> Array:
+      """Returns which keys from `first` on the queries see, [B, t, s]."""
       return _visible(spans, begin, end)[:, :, first:]
 
     return blocks.attend_visible(query, key, value, visible, **fields)

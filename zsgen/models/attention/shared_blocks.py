@@ -59,6 +59,7 @@ def attend(
     """Returns the attended values of all blocks of queries of all rows."""
 
     def attend_block(index: Array) -> Array:
+      """Returns the attended values of one of the blocks of all rows."""
       row, block = index // count, index % count
       return _attend_block(
           grouped[row, block], keys[row], values[row], sight[row, block], block

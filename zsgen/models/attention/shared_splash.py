@@ -105,6 +105,7 @@ def attend(
   def attend_row(
       arrays: Any, segments: jax.Array, prefixes: jax.Array, positions: Array
   ) -> Float[Array, "H t d"]:
+    """Attends to the segments and to the prefixes of a row."""
     own = splash_attention.SegmentIds(segments, segments)
     prefix = splash_attention.SegmentIds(prefixes, segments)
     return _merge(
@@ -136,6 +137,7 @@ def _numbers(
   positions = prefix_end + jnp.arange(begin.shape[1]) - begin
 
   def pad(x: Array, rest: int) -> jax.Array:
+    """Returns an array [B, T] as int32 [B, size], filled up with `rest`."""
     padding = (0, 0), (0, size - x.shape[1])
     return jnp.pad(x, padding, constant_values=rest).astype(jnp.int32)
 

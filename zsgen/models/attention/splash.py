@@ -200,15 +200,18 @@ def _precise(kernel: Callable[..., Array]) -> Callable[..., Array]:
   context = functools.partial(execution.precision, "float32")
 
   def forward(*args: Any) -> tuple[Array, Callable[..., tuple]]:
+    """Returns the kernel's result and the pullback of its gradients."""
     with context():
       return jax.vjp(kernel, *args)
 
   def backward(pullback: Callable[..., tuple], out: Array) -> tuple:
+    """Returns the gradients by the kernel's inputs."""
     with context():
       return pullback(out)
 
   @jax.custom_vjp
   def run(*args: Any) -> Array:
+    """Returns the kernel's result."""
     with context():
       return kernel(*args)
 

@@ -165,6 +165,7 @@ class _Keys:
     return value
 
   def value(self, key: str, default: Any) -> Any:
+    """Returns the value of a key, or the default, and marks it as read."""
     self._read.add(key)
     return self._values.get(key, default)
 

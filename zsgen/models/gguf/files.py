@@ -210,6 +210,7 @@ class _Cursor:
     self.position = 0
 
   def take(self, size: int) -> bytes:
+    """Reads `size` bytes; raises ValueError if fewer are left."""
     return self._data[self._advance(size) : self.position]
 
   def number(self, kind: str) -> int:
@@ -217,6 +218,7 @@ class _Cursor:
     return int(self._numbers(kind, 1)[0])
 
   def string(self) -> str:
+    """Reads a string in UTF-8, which its size precedes."""
     (size,) = _SIZE.unpack(self.take(_SIZE.size))
     return self.take(size).decode()
 

@@ -308,6 +308,7 @@ def _check_requested(
   default = config.NO_LORA
 
   def match(pattern: str) -> list[str]:
+    """Returns the names of the projections that a pattern matches, sorted."""
     return sorted(name for name in projections if re.fullmatch(pattern, name))
 
   for field in ("rank", "alpha", "targets"):

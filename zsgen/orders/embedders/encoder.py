@@ -233,6 +233,7 @@ def _read_from(texts: Iterator[str]) -> chunks_lib.ReadTexts:
   position = 0
 
   def read(rows: range) -> list[str]:
+    """Returns the texts of `rows`; skips the texts before them."""
     nonlocal position
     skipped = rows.start - position
     position = rows.stop

@@ -88,6 +88,7 @@ def gradient(
   weights = has_loss / jnp.maximum(has_loss.sum(), 1)
 
   def loss(parameters: Any) -> Array:
+    """Returns the mean loss, in nats, as a function of the subset."""
     tree = traverse_util.unflatten_dict({**parameters, **rest}, sep="/")
     return model.loss(tree, batch, weights)
 

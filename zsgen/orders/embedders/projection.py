@@ -30,6 +30,7 @@ def project(
   padded = jnp.pad(values, ((0, 0), (0, blocks * rows - size)))
 
   def add(number: Array, total: Array) -> Array:
+    """Adds the product with a block of the matrix's rows to a total."""
     part = jax.lax.dynamic_slice_in_dim(padded, number * rows, rows, axis=1)
     signs = random_signs(jax.random.fold_in(key, number), rows, dim)
     return total + jnp.matmul(part, signs, precision="highest")

@@ -145,6 +145,7 @@ def compute(
   shardings = RowBatch(*[mesh_lib.batch_sharding(mesh)] * 3)
 
   def results(first: int) -> Iterator[jax.Array]:
+    """Yields the vectors of the batches from number `first` on."""
     for ids, batch in hosts.moves(plan.lay_out(first)):
       yield call(ids, mesh_lib.put(batch, shardings))
 

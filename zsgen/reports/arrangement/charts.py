@@ -112,6 +112,7 @@ def distances(experiment: experiments_lib.Experiment) -> list[sets.Chart]:
       traces[str(run.path)] = trace
 
   def curve_of(measure: str) -> Callable[[curves.RunRecords], curves.Curve]:
+    """Returns a function from a run to its curve of a measure."""
     return lambda run: _distance(traces[str(run.path)], measure)
 
   return [

@@ -60,6 +60,7 @@ def rewrites(
   checks.check_rules(all_splits[0], all_splits[1], options)
 
   def all_examples() -> Iterator[suite.Example]:
+    """Yields the examples of one split after another."""
     for split in all_splits:
       yield from _examples(split, options, seed)
 

@@ -27,6 +27,7 @@ def tokens(block: examples.Block) -> tuple[np.ndarray, np.ndarray]:
   ended[np.arange(count), block.lengths] = ids.EOS
 
   def mark(token: int) -> np.ndarray:
+    """Returns a column of a token, uint8 [n, 1]."""
     return np.full((count, 1), token, np.uint8)
 
   x, y, z = (part + np.uint8(ids.FIRST) for part in (block.x, block.y, block.z))

@@ -36,6 +36,7 @@ class Adapted(api.Start):
     init = model_lib.Model.from_config(self.arch, self.lora).init
 
     def adapters(key: jax.Array) -> trees.Params:
+      """Draws the adapters from a key."""
       # The base is never computed.
       return lora_lib.split(init(key), self.lora)[0]
 

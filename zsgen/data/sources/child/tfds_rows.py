@@ -218,6 +218,7 @@ def _labels(feature: Any) -> Callable[[Any], list[str]]:
     return writer.texts
 
   def labels(value: Any) -> list[str]:
+    """Returns the names of one class number, or of an array of them."""
     numbers = [value] if getattr(value, "ndim", 0) == 0 else value
     # Test sets without labels have -1.
     return [feature.int2str(int(n)) for n in numbers if n >= 0]

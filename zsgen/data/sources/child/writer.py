@@ -131,6 +131,7 @@ def example(
   """
 
   def text(part: str, default: str = "") -> str:
+    """Returns the joined texts of a part, or the default without the part."""
     return "".join(parts[part]) if part in parts else default
 
   return suite.Example(

@@ -108,6 +108,7 @@ def synth(
   seeds[suite.TRAIN] = seed
 
   def examples() -> Iterator[suite.Example]:
+    """Yields the examples of one split after another, task by task."""
     for name in SPLITS:
       for entry in (*TASKS, *languages.families(data.far_families)):
         if split(entry) == name:

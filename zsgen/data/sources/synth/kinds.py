@@ -12,6 +12,7 @@ def _ask_membership(kind: str) -> task.Draw:
   """Asks whether a noun is of the kind; half of the answers are yes."""
 
   def value(dice: task.Dice) -> tuple[str, str]:
+    """Returns a noun with a colour, and the kind of the noun."""
     other_kinds = [name for name in words.KINDS if name not in (kind, "colour")]
     actual = kind if dice.below(2) else dice.choose(other_kinds)
     noun = dice.choose(words.KINDS[actual])

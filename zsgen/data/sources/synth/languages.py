@@ -70,6 +70,7 @@ def _pick(pairs: list[tuple[str, str]]) -> task.Draw:
   """Finds the word of the first language among two of the second."""
 
   def value(dice: task.Dice) -> tuple[list[str], str]:
+    """Returns three words in a random sequence, and the one to find."""
     (answer, _), *others = dice.sample(pairs, 3)
     shown = [answer, *(second for _, second in others)]
     return dice.sample(shown, len(shown)), answer

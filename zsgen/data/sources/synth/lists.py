@@ -32,6 +32,7 @@ def _filter(keep: Callable[[int], bool]) -> task.Draw:
   """Keeps some but never all of the numbers."""
 
   def draw_mixed(dice: task.Dice) -> list[int]:
+    """Draws lists until one has both numbers to keep and numbers to drop."""
     while True:
       items = numbers(dice)
       if 0 < sum(map(keep, items)) < len(items):

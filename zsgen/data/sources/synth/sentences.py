@@ -78,6 +78,7 @@ def _labelled(**forms: Callable[[Scene], str]) -> task.Draw:
   """Asks for the label of a sentence."""
 
   def draw(dice: task.Dice) -> tuple[str, str]:
+    """Returns a sentence of a form, and the label of the form."""
     label = dice.choose(tuple(forms))
     return forms[label](scene(dice)), label
 

@@ -81,6 +81,7 @@ def skill(
   """Returns a draw that shows a value as input and computes its answer."""
 
   def draw(dice: Dice) -> tuple[str, str]:
+    """Returns an input and its answer."""
     item = value(dice)
     return show(item), answer(item)
 

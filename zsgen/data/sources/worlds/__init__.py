@@ -52,6 +52,7 @@ def worlds(
   heldout_seed = options.heldout_seed(data, seed)
 
   def examples() -> Iterator[suite.Example]:
+    """Yields the training texts of all themes, then the held-out ones."""
     for theme in THEMES:
       name, count = f"worlds_{theme}", data.train_instances
       yield from _examples(theme, name, suite.TRAIN, count, seed)
