@@ -114,7 +114,9 @@ def test_r2_asks_for_scores_that_jump_and_vary(noise, state):
       **{
           "written/rouge1": scores(0.45),
           "written/rougeL": scores(0.43),
-          "written/exact_match": scores(0.3),
+          "written/normalized_match": scores(0.3),
+          # Case and punctuation count: nothing is right.
+          "written/exact_match": scores(0.0),
       },
   )
   assert _states(early.check([experiment]))["R2"] == state
@@ -161,7 +163,12 @@ def test_r4_asks_for_higher_rewards_of_correct_answers(rewards, state):
 
 
 def test_charts_of_answers_have_the_unit_of_the_published_curves():
-  levels = {"rouge1": 0.45, "rougeL": 0.43, "exact_match": 0.3, "reward": -3.7}
+  levels = {
+      "rouge1": 0.45,
+      "rougeL": 0.43,
+      "normalized_match": 0.3,
+      "reward": -3.7,
+  }
   metrics = {f"written/{name}": _falls(level) for name, level in levels.items()}
   experiment = _experiment("early", {"random": _falls(1.0)}, **metrics)
   for run in experiment.arms["random"].values():
@@ -171,9 +178,10 @@ def test_charts_of_answers_have_the_unit_of_the_published_curves():
   assert rewards.y == "reward of written answers (logits)"
   own = {line.label: line.curve for line in scores.lines}
   (figure,) = scores.published
-  assert set(own) == set(figure.lines) == {"ROUGE-1", "ROUGE-L", "exact match"}
-  assert own["exact match"].values[-1] == pytest.approx(0.3)
-  assert figure.lines["exact match"].values == pytest.approx(
+  match = "normalised exact match"
+  assert set(own) == set(figure.lines) == {"ROUGE-1", "ROUGE-L", match}
+  assert own[match].values[-1] == pytest.approx(0.3)
+  assert figure.lines[match].values == pytest.approx(
       published.by_share("early/niv2_scores")["EM"].values / 100, nan_ok=True
   )
   assert {line.label for line in rewards.lines} == {"random"}
@@ -291,6 +299,37 @@ SETTINGS = {
 def test_r13_asks_for_equal_halves_and_recovery(change, state):
   outcomes = nearness.check([_experiment("settings", {**SETTINGS, **change})])
   assert _states(outcomes)["R13"] == state
+
+
+@pytest.mark.parametrize(
+    ("figure", "zero_shot", "name", "tier", "states"),
+    [
+        ("similarity_wsd", 1.25, "wsd", "paper", {"R8": "pass"}),
+        ("granularity", 2.35, "granularity", "paper", {"R9": "pass"}),
+        ("tmt_sharegpt", 0.949, "tmt", "sharegpt", {"R11": "pass"}),
+        ("tmt_no_robots", 1.498, "tmt", "norobots", {"R11": "pass"}),
+        ("tmt_round_slices", 3.14, "slices", "paper", {"R12": "pass"}),
+    ],
+)
+def test_published_curves_meet_the_targets_about_them(
+    figure, zero_shot, name, tier, states
+):
+  arms = {}
+  lines = published.series(figure)
+  steps = np.arange(0, min(line.steps[-1] for line in lines.values()) + 1, 10)
+  for arm, line in lines.items():
+    is_trained = line.steps > 0
+    losses = np.interp(
+        steps,
+        [0, *line.steps[is_trained]],
+        [zero_shot, *line.values[is_trained]],
+    )
+    arms[arm] = {0: _run({}, int(steps[-1]))}
+    arms[arm][0].metrics["heldout/loss"] = curves.Curve(steps, losses)
+  experiment = experiments_lib.Experiment(name, tier, "", arms, pathlib.Path())
+  judged = _states(nearness.check([experiment]))
+  decided = {key: state for key, state in judged.items() if state != "not run"}
+  assert decided == states
 
 
 def test_arms_of_other_lengths_or_seeds_are_refused():

@@ -30,9 +30,10 @@ _FIGURES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "slices": {"": ("tmt_round_slices",)},
     "settings": {"": ("tmt_five_settings",)},
 }
-# Written answers of E1: metrics by the published names of their curves.
+# Written answers of E1: metrics by the published names of their curves. The
+# published EM ignores case and punctuation.
 _WRITTEN = "written"
-_SCORES = {"ROUGE1": "rouge1", "ROUGEL": "rougeL", "EM": "exact_match"}
+_SCORES = {"ROUGE1": "rouge1", "ROUGEL": "rougeL", "EM": "normalized_match"}
 _REWARD = "reward"
 _PERCENT = 0.01  # The unit of published scores.
 X = "share of the steps"

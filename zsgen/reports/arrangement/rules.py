@@ -68,6 +68,7 @@ class Rule:
     arms: those that it needs; () for any single arm.
     claim: the rule, in words.
     judge: the rule, of a view; it may raise `NotRun`.
+    except_tiers: tiers of the experiment that it is not about.
   """
 
   target: str
@@ -75,6 +76,14 @@ class Rule:
   arms: tuple[str, ...]
   claim: str
   judge: Callable[[View], Verdict]
+  except_tiers: tuple[str, ...] = ()
+
+  def is_about(self, experiment: experiments_lib.Experiment) -> bool:
+    """Returns whether an experiment is judged by it."""
+    return (
+        experiment.name == self.experiment
+        and experiment.tier not in self.except_tiers
+    )
 
 
 def check(
@@ -84,7 +93,7 @@ def check(
 
   The mean over seeds decides; how many single seeds meet the rule is added.
   """
-  candidates = [e for e in experiments if e.name == rule.experiment]
+  candidates = [e for e in experiments if rule.is_about(e)]
   if not candidates:
     reason = f"no finished run of configs/arrangement/{rule.experiment}.py"
     return [missing(rule.target, rule.claim, reason)]
