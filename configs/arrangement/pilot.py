@@ -33,8 +33,5 @@ def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
       for name in ("round_robin", "random", "cluster")
   }
   if tier == "paper":
-    tiers.sample_each_task(config)
-    config.data.draw = "first_shuffle"
-    config.data.max_length = 1024
-    config.train.loss_groups = 1
+    tiers.sample_first(config)
   return tiers.sweep_orders(config, orders, tier)

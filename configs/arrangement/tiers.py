@@ -100,6 +100,14 @@ def sample_each_task(config: Config) -> None:
   config.order.budget = -1
 
 
+def sample_first(config: Config) -> None:
+  """Trains on the first 20 examples of each task, as E1 and E2 do."""
+  sample_each_task(config)
+  config.data.draw = "first_shuffle"
+  config.data.max_length = 1024
+  config.train.loss_groups = 1  # One device.
+
+
 def settings(tier: str) -> dict[str, Options]:
   """Returns the orders NFT, FFT, RT, MIN and MAX.
 

@@ -56,6 +56,48 @@ def test_early_with_a_reward_model(load):
   assert sweep.points(config)
 
 
+def test_each_data_set_of_early_has_its_path(load):
+  argument = "mini,MODEL,p3=/p,flan_mini=/f=1,niv2=/n"
+  config = load("early", argument)
+  assert config.evals.written.reward_model == "MODEL"
+  paths = {
+      name.removesuffix("-random-s0"): point.data.path
+      for name, point in sweep.points(config)
+      if point.seed == 0
+  }
+  assert paths == {
+      "niv2": "/n",
+      "niv2_released_border": "/n",
+      "p3": "/p",
+      "flan_mini": "/f=1",
+  }
+  with pytest.raises(errors.InputError, match="niv2, p3, flan_mini"):
+    load("early", "mini,p4=/p")
+
+
+@pytest.mark.parametrize(
+    ("tier", "steps"),
+    [("smoke", 40), ("nano", 120), ("mini", 600), ("paper", 1797)],
+)
+def test_early_is_evaluated_in_the_steps_of_r1(load, tier, steps):
+  for _, point in sweep.points(load("early", tier)):
+    assert 1 <= point.evals["heldout"].every_steps <= 0.03 * steps
+
+
+def test_early_has_the_published_numbers_of_examples(load):
+  points = dict(sweep.points(load("early", "paper")))
+  flan_mini, niv2, p3 = (
+      points[f"{name}-random-s0"] for name in ("flan_mini", "niv2", "p3")
+  )
+  # All of 20 examples of each task: 28,751.
+  assert (flan_mini.order.budget, flan_mini.data.train_instances) == (-1, 20)
+  assert (niv2.order.stop, p3.order.stop) == (30_000, 28_480)
+  assert flan_mini.train.loss_groups == 1
+  assert niv2.train.loss_groups == p3.train.loss_groups == 2
+  for point in points.values():
+    assert point.data.max_length == 1024
+
+
 @pytest.mark.parametrize(
     ("name", "tier"),
     [
