@@ -1,5 +1,6 @@
 """The page on the experiments of 2406.11721."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -12,7 +13,12 @@ from zsgen.orders import order as order_lib
 from zsgen.orders import trace
 from zsgen.reports import __main__ as main_lib
 from zsgen.reports import arrangement, notes
-from zsgen.reports.arrangement import experiments, figures, published
+from zsgen.reports.arrangement import (
+    charts,
+    experiments,
+    figures,
+    published,
+)
 
 ARMS = ("fine", "coarse")
 
@@ -164,6 +170,9 @@ def test_distances_are_drawn_below_the_loss(write_sweep, tmp_path):
   pictures = {picture.name: picture for picture in figures.draw(experiment)}
   assert list(pictures) == ["loss", "similarity", "tasks"]
   assert len({picture.png for picture in pictures.values()}) == 3
+  e3 = dataclasses.replace(experiment, name="prefixes")
+  names = [chart.name for chart in charts.distances(e3)]
+  assert names == list(trace.MEASURES) and len(names) == 9
 
 
 def _trace(path):

@@ -373,10 +373,13 @@ def test_r6_and_r7_ask_for_falls_at_first_contact(monkeypatch, falls, r6, r7):
   experiment = _experiment("pilot", {"cluster": _falls(1.0)}, **t)
   falls_slowly = {f"heldout/{task}/loss": lambda t: 3 - 2 * t for task in "ab"}
   random = _experiment("pilot", {"random": _falls(1.0)}, **falls_slowly)
-  experiment = experiments_lib.Experiment(
-      "pilot", "nano", "", {**experiment.arms, **random.arms}, pathlib.Path()
+  pilot, prefixes = (
+      experiments_lib.Experiment(
+          name, "nano", "", {**experiment.arms, **random.arms}, pathlib.Path()
+      )
+      for name in ("pilot", "prefixes")
   )
-  states = _states(contact.check([experiment]))
+  states = _states(contact.check([pilot, prefixes]))
   assert (states["R6"], states["R7"]) == (r6, r7)
 
 

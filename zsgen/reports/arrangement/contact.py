@@ -142,7 +142,7 @@ RULES = (
     ),
     rules.Rule(
         "R7",
-        "pilot",
+        "prefixes",
         ("cluster",),
         "cluster: steps of cosine_min and of the loss correlate, most at a lag"
         " of 0 or 1",
