@@ -29,12 +29,15 @@ def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
     tiers.sample_each_task(config)
   granularities = {"fine": "instance", "coarse": "task"}
   orders = {
-      name: {
-          "arrangement": "similarity",
-          "measure": "wsd",
-          "granularity": granularity,
-          "as_released": tier == "paper",
-      }
+      name: tiers.within_few_tasks(
+          {
+              "arrangement": "similarity",
+              "measure": "wsd",
+              "granularity": granularity,
+              "as_released": tier == "paper",
+          },
+          tier,
+      )
       for name, granularity in granularities.items()
   }
   return tiers.sweep_orders(config, orders, tier)

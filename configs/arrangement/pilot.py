@@ -29,7 +29,9 @@ def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
   """
   config = tiers.base("pilot", tier)
   orders = {
-      name: {"arrangement": name, "as_released": tier == "paper"}
+      name: tiers.within_few_tasks(
+          {"arrangement": name, "as_released": tier == "paper"}, tier
+      )
       for name in ("round_robin", "random", "cluster")
   }
   if tier == "paper":

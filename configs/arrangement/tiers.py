@@ -108,6 +108,24 @@ def sample_first(config: Config) -> None:
   config.train.loss_groups = 1  # One device.
 
 
+def within_few_tasks(order: Options, tier: str) -> Options:
+  """Returns an order of 20 examples of each task, as in the paper (E2, E5).
+
+  The budgets of tiers below `paper` have room for a part of the tasks only, which
+  the seed draws: an example or two of every task would leave no clusters.
+  """
+  if tier == "paper":
+    return order
+  clusters = {"arrangement": "cluster", "per_task": 20, "budget": -1}
+  few_tasks = {
+      "arrangement": "take",
+      "stop": choose(tier).budget,
+      "parts": (clusters,),
+  }
+  parts = (few_tasks, {**order, "budget": -1})
+  return {"arrangement": "within", "parts": parts}
+
+
 def settings(tier: str) -> dict[str, Options]:
   """Returns the orders NFT, FFT, RT, MIN and MAX.
 

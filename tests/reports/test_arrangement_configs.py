@@ -6,10 +6,13 @@ import runpy
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from launch import sweep
+from tests.orders import pools
 from zsgen.core import errors
+from zsgen.orders import arrangements
 from zsgen.reports.arrangement import contact, early, nearness
 
 NAMES = (
@@ -96,6 +99,27 @@ def test_early_has_the_published_numbers_of_examples(load):
   assert niv2.train.loss_groups == p3.train.loss_groups == 2
   for point in points.values():
     assert point.data.max_length == 1024
+
+
+@pytest.mark.parametrize("name", ["pilot", "granularity"])
+def test_experiments_on_tasks_have_many_examples_of_each(load, name):
+  generator = np.random.Generator(np.random.PCG64(0))
+  tasks = np.repeat(np.arange(80), 30)
+  directions = generator.uniform(size=(80, 8))
+  train = directions[tasks] + 0.1 * generator.uniform(size=(2400, 8))
+  pool = pools.make(train, directions[:3], tasks)
+  rows = {
+      label: arrangements.arrange(point.order, pool, 0).rows
+      for label, point in sweep.points(load(name, "nano"))
+      if point.seed == 0
+  }
+  assert len({tuple(sorted(ids)) for ids in rows.values()}) == 1
+  for ids in rows.values():
+    assert np.bincount(tasks[ids], minlength=80).tolist().count(20) == 48
+  clustered = rows["cluster-s0" if name == "pilot" else "coarse-s0"]
+  assert (np.diff(tasks[clustered]) != 0).sum() == 47
+  others = [ids for ids in rows.values() if ids is not clustered]
+  assert all((np.diff(tasks[ids]) != 0).sum() > 100 for ids in others)
 
 
 @pytest.mark.parametrize(
