@@ -158,6 +158,27 @@ def test_unfinished_points_and_other_sweeps_are_listed(write_sweep, tmp_path):
     experiments.find([other_sweep])
 
 
+def test_an_experiment_with_other_seeds_does_not_hold_up_the_page(
+    write_sweep, tmp_path, capsys
+):
+  half_done = write_sweep("arrangement_tmt_smoke", arms=("NFT", "RT", "FFT"))
+  (half_done / "points" / "RT-s1.json").unlink()
+  assert main_lib.main(["arrangement", str(tmp_path)]) == 2
+  reason = "RT has the seeds 0, and FFT 0, 1"
+  assert reason in " ".join(capsys.readouterr().err.split())
+  write_sweep(seeds=(0,))
+  assert main_lib.main(["arrangement", str(tmp_path)]) == 0
+  path = tmp_path / "reports" / "arrangement" / "arrangement.json"
+  report = json.loads(path.read_text())
+  assert list(report["experiments"]) == ["granularity_smoke-0123456789"]
+  assert any(reason in notice for notice in report["left_out"])
+  targets = {t["target"]: t for t in report["targets"]}
+  assert targets["R9 (smoke)"]["state"] == "pass"
+  assert targets["R10 (smoke)"]["state"] == "not run"
+  assert reason in targets["R10 (smoke)"]["values"]
+  assert "R10" not in targets
+
+
 def test_distances_are_drawn_below_the_loss(write_sweep, tmp_path):
   directory = write_sweep(seeds=(0,))
   (experiment,), _ = experiments.find([directory])

@@ -6,7 +6,7 @@ from typing import Any
 
 import rich.table
 
-from zsgen.core import artifacts
+from zsgen.core import artifacts, errors
 from zsgen.reports import (
     comparison,
     comparison_report,
@@ -20,6 +20,7 @@ from zsgen.reports.arrangement import (
     early,
     figures,
     nearness,
+    rules,
 )
 from zsgen.reports.arrangement import experiments as experiments_lib
 from zsgen.reports.interactive import curve_data, payload, sets
@@ -41,6 +42,8 @@ _NOTE = (
     " themselves follows. Not run: these runs cannot answer it. Rules were"
     " fixed before the runs."
 )
+# An experiment that cannot be judged, and the reason.
+_Refused = tuple[experiments_lib.Experiment, str]
 # The arms that the others are compared with, the first one that there is.
 _REFERENCES = ("uniform", "RT", "random", "coarse")
 
@@ -56,13 +59,17 @@ def write(
       workdir.
 
   Returns:
-    The path of the page, the closing tables, and lines on what is left out.
+    The path of the page, the closing tables, and lines on what is left out:
+    points that are not finished, and experiments whose arms differ.
 
   Raises:
-    InputError: see `experiments.find` and `Experiment.check_alike`.
+    InputError: see `experiments.find`; or no experiment is left, see
+      `Experiment.check_alike`.
   """
-  experiments, notices = experiments_lib.find(paths)
-  judged = check(experiments)
+  opened, notices = experiments_lib.find(paths)
+  experiments, refused = _split(opened)
+  notices = [*notices, *(f"refused: {reason}" for _, reason in refused)]
+  judged = check(experiments, refused)
   out = out or experiments[0].directory.parents[1] / "reports" / "arrangement"
   out.mkdir(parents=True, exist_ok=True)
   pictures = {_file(e): figures.draw(e) for e in experiments}
@@ -101,15 +108,51 @@ def write(
   return written, [grids.to_rich(t) for t in (*printed, targets)], notices
 
 
+def _split(
+    experiments: Sequence[experiments_lib.Experiment],
+) -> tuple[list[experiments_lib.Experiment], list[_Refused]]:
+  """Returns experiments whose arms can be compared, and the others.
+
+  Raises:
+    InputError: there is none of the first kind.
+  """
+  alike: list[experiments_lib.Experiment] = []
+  refused: list[_Refused] = []
+  for experiment in experiments:
+    try:
+      experiment.check_alike()
+      alike.append(experiment)
+    except errors.InputError as error:
+      refused.append((experiment, str(error)))
+  if not alike:
+    raise errors.InputError(" ".join(reason for _, reason in refused))
+  return alike, refused
+
+
 def check(
     experiments: Sequence[experiments_lib.Experiment],
+    refused: Sequence[_Refused] = (),
 ) -> list[Outcome]:
-  """Judges all targets, in the order of their numbers."""
+  """Judges all targets, in the order of their numbers.
+
+  Args:
+    experiments: those that are judged.
+    refused: others, and the reasons; their targets are not run.
+  """
+  outcomes_of_refused = {
+      rule.target: rules.refuse(rule, experiment, reason)
+      for rule in (*early.RULES, *contact.RULES, *nearness.RULES)
+      for experiment, reason in refused
+      if rule.is_about(experiment)
+  }
   judged = [
-      *early.check(experiments),
-      *contact.check(experiments),
-      *nearness.check(experiments),
+      outcome
+      for module in (early, contact, nearness)
+      for outcome in module.check(experiments)
+      # Those of targets that no other experiment is about.
+      if outcome.target not in outcomes_of_refused
   ]
+  judged += outcomes_of_refused.values()
   return sorted(judged, key=lambda outcome: _number(outcome.target))
 
 
@@ -127,7 +170,6 @@ def _compare(
     experiment: experiments_lib.Experiment,
 ) -> comparison.Comparison:
   """Compares the arms of an experiment."""
-  experiment.check_alike()
   reference = next(
       (arm for arm in _REFERENCES if arm in experiment.arms),
       next(iter(experiment.arms)),

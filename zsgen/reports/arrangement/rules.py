@@ -100,10 +100,22 @@ def check(
   return [_check(rule, experiment) for experiment in candidates]
 
 
+def refuse(
+    rule: Rule, experiment: experiments_lib.Experiment, reason: str
+) -> Outcome:
+  """Returns the outcome for an experiment that cannot be judged."""
+  return missing(_name(rule, experiment), rule.claim, reason)
+
+
+def _name(rule: Rule, experiment: experiments_lib.Experiment) -> str:
+  """Returns what a target is called, such as "R1 (nano, niv2)"."""
+  details = filter(None, (experiment.tier, experiment.data))
+  return f"{rule.target} ({', '.join(details)})"
+
+
 def _check(rule: Rule, experiment: experiments_lib.Experiment) -> Outcome:
   """Judges a rule over all seeds, and counts the seeds that meet it."""
-  details = filter(None, (experiment.tier, experiment.data))
-  target = f"{rule.target} ({', '.join(details)})"
+  target = _name(rule, experiment)
   absent = [arm for arm in rule.arms if arm not in experiment.arms]
   if absent:
     reason = f"no finished run of {', '.join(absent)}"
