@@ -33,6 +33,7 @@ def test_a_sweep_becomes_a_page(write_sweep, tmp_path, capsys):
   assert names == {
       picture,
       f"{stem}-tasks.png",
+      f"{stem}-differences.png",
       *(f"arrangement.{k}" for k in ("html", "md", "json")),
   }
   report = json.loads((out / "arrangement.json").read_text())
@@ -158,6 +159,28 @@ def test_unfinished_points_and_other_sweeps_are_listed(write_sweep, tmp_path):
     experiments.find([other_sweep])
 
 
+@pytest.mark.slow
+def test_settings_are_compared_with_their_controls(write_sweep, tmp_path):
+  write_sweep("arrangement_settings_smoke", (0, 1), ("NFT", "RT"))
+  write_sweep("arrangement_controls_smoke", (1, 2), ("uniform",))
+  arrangement.write([tmp_path])
+  directory = tmp_path / "reports" / "arrangement"
+  report = json.loads((directory / "arrangement.json").read_text())
+  assert len(report["experiments"]) == 3
+  name = "settings_and_controls_smoke-0123456789-0123456789"
+  joined = report["experiments"][name]
+  assert (joined["seeds"], joined["reference"]) == ([1], "uniform")
+  assert [
+      (pair["label"], pair["reference"], pair["final"]["seeds"])
+      for pair in joined["pairs"]["heldout"]
+  ] == [("NFT", "uniform", 1), ("RT", "uniform", 1), ("RT", "NFT", 1)]
+  text = (directory / "arrangement.md").read_text("utf-8")
+  assert "## settings and controls, smoke" in text
+  assert "all pairs of arms" in text and "RT - NFT" in text
+  assert "Fewer than three seeds" in text
+
+
+@pytest.mark.slow
 def test_an_experiment_with_other_seeds_does_not_hold_up_the_page(
     write_sweep, tmp_path, capsys
 ):

@@ -343,6 +343,32 @@ def test_arms_of_other_lengths_or_seeds_are_refused():
     nearness.check([experiment])
 
 
+def test_targets_of_a_refused_experiment_are_not_run():
+  losses = {arm: _falls(end) for arm, end in NEAR_FIRST.items()}
+  refused = _experiment("tmt", losses), "RT has the seeds 0"
+  outcomes = arrangement.check([_experiment("wsd", losses)], [refused])
+  by_target = {outcome.target: outcome for outcome in outcomes}
+  assert by_target["R8 (nano)"].state == "pass"
+  assert by_target["R10 (nano)"].state == "not run"
+  assert by_target["R11 (nano)"].values == "RT has the seeds 0"
+  assert len(outcomes) == 14 and "R10" not in by_target
+
+
+def test_settings_are_joined_with_controls_on_shared_seeds():
+  settings = _experiment("settings", SETTINGS, seeds=(0, 1))
+  controls = _experiment("controls", {"uniform": _falls(0.4)}, seeds=(1, 2))
+  wsd = _experiment("wsd", SETTINGS)
+  (joined,) = experiments_lib.join_controls([controls, wsd, settings])
+  assert set(joined.arms) == {*SETTINGS, "uniform"}
+  assert joined.seeds == [1] and list(joined.arms["uniform"]) == [1]
+  assert joined.title == "settings and controls, nano"
+  other = _experiment("controls", {"uniform": _falls(0.4)}, seeds=(2,))
+  assert not experiments_lib.join_controls([other, settings])
+  for run in controls.arms["uniform"].values():
+    object.__setattr__(run, "steps", 101)
+  assert not experiments_lib.join_controls([controls, settings])
+
+
 class _Trace:
   """A trace of two tasks whose nearest example comes at one step each."""
 

@@ -384,7 +384,7 @@ def _html(parts: _Parts, content: _Content, links: Sequence[str]) -> str:
   blocks += [
       page.slot("selection"),
       page.section("Held-out evaluations", [page.slot("heldout")]),
-      page.section("Tables", map(_table, content.tables)),
+      page.section("Tables", map(to_html, content.tables)),
       run_report.examples(subject),
   ]
   if parts.runs:
@@ -415,7 +415,7 @@ def _notices(notices: Sequence[str]) -> list[str]:
   return [page.folded(title, badges)]
 
 
-def _table(grid: grids.Grid) -> str:
+def to_html(grid: grids.Grid) -> str:
   """Returns a table, folded if it is long."""
   if len(grid.rows) <= _MOST_ROWS:
     return grids.to_html(grid)

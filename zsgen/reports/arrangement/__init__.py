@@ -1,6 +1,7 @@
 """The page on the experiments of 2406.11721: figures, targets, comparisons."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+import itertools
 import pathlib
 from typing import Any
 
@@ -13,6 +14,7 @@ from zsgen.reports import (
     grids,
     outcomes,
     page,
+    pairs,
 )
 from zsgen.reports.arrangement import (
     charts,
@@ -70,22 +72,37 @@ def write(
   experiments, refused = _split(opened)
   notices = [*notices, *(f"refused: {reason}" for _, reason in refused)]
   judged = check(experiments, refused)
+  experiments = [*experiments, *experiments_lib.join_controls(experiments)]
   out = out or experiments[0].directory.parents[1] / "reports" / "arrangement"
   out.mkdir(parents=True, exist_ok=True)
-  pictures = {_file(e): figures.draw(e) for e in experiments}
+  comparisons = {_file(e): _compare(e) for e in experiments}
+  pictures = {
+      _file(e): [
+          *figures.draw(e),
+          *figures.draw_differences(comparisons[_file(e)]),
+      ]
+      for e in experiments
+  }
   for stem, drawn in pictures.items():
     for picture in drawn:
       page.save(out / _png(stem, picture), picture.png)
-  comparisons = {_file(e): _compare(e) for e in experiments}
   summaries = {
       name: comparison.summary(compared)
       for name, compared in comparisons.items()
   }
   targets = outcomes.table("Targets", judged, _NOTE)
-  tables = {
+  printed = {
       name: comparison_report.tables(summary)[:2]
       for name, summary in summaries.items()
   }
+  tables = {}
+  for name, compared in comparisons.items():
+    paired = {e: pairs.compare_all(compared, e) for e in compared.evals}
+    summaries[name]["pairs"] = {
+        evaluation: pairs.describe(items)
+        for evaluation, items in paired.items()
+    }
+    tables[name] = [*printed[name], *_pair_tables(compared, paired)]
   value = _json(experiments, summaries, judged, notices)
   artifacts.write_json(out / "arrangement.json", value)
   page.save(
@@ -104,8 +121,23 @@ def write(
   )
   content = _html(experiments, pictures, tables, targets, notices, embedded)
   written = page.save(out / "arrangement.html", content)
-  printed = [grid for grids_shown in tables.values() for grid in grids_shown]
-  return written, [grids.to_rich(t) for t in (*printed, targets)], notices
+  shown = [*itertools.chain(*printed.values()), targets]
+  return written, [grids.to_rich(table) for table in shown], notices
+
+
+def _pair_tables(
+    compared: comparison.Comparison,
+    paired: Mapping[str, Sequence[pairs.Paired]],
+) -> list[grids.Grid]:
+  """Builds the tables of all pairs; the others have the pair of two arms."""
+  if len(compared.runs) <= 2:
+    return []
+  return [
+      pairs.table(
+          f"{name} {compared.evals[name].heading}, all pairs of arms", items
+      )
+      for name, items in paired.items()
+  ]
 
 
 def _split(
@@ -252,7 +284,7 @@ def _html(
     name = _file(experiment)
     content = [
         _figure(experiment, sets.CHARTS),
-        *map(grids.to_html, tables[name]),
+        *map(comparison_report.to_html, tables[name]),
         page.heading("All evaluations, differences and tasks"),
         _figure(experiment, curve_data.HELDOUT),
         page.heading("The orders"),

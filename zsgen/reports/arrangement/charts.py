@@ -29,6 +29,7 @@ _FIGURES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     },
     "slices": {"": ("tmt_round_slices",)},
     "settings": {"": ("tmt_five_settings",)},
+    "settings and controls": {"": ("tmt_five_settings",)},
 }
 # Written answers of E1: metrics by the published names of their curves. The
 # published EM ignores case and punctuation.
