@@ -17,7 +17,7 @@ _NOTE = (
     " this number of seeds can detect. The intervals next to them (95%, by"
     " bootstrap) are over the held-out examples, at these seeds."
 )
-_FEW = "Fewer than three seeds: no interval over seeds."
+_NO_INTERVAL = "Fewer than three seeds: no interval over seeds."
 
 
 class Paired(NamedTuple):
@@ -147,6 +147,6 @@ def table(title: str, pairs: Sequence[Paired]) -> grids.Grid:
   header = ["", "seeds"]
   for measure in measures.COMPARED:
     header += [measure.replace("_", " "), "over examples"]
-  few = any(pair.seeds < measures.LEAST_SEEDS for pair in pairs)
-  note = f"{_NOTE} {_FEW}" if few else _NOTE
+  lacks_interval = any(pair.seeds < measures.LEAST_SEEDS for pair in pairs)
+  note = f"{_NOTE} {_NO_INTERVAL}" if lacks_interval else _NOTE
   return grids.Grid(title, header, rows, note=note)

@@ -121,8 +121,8 @@ def write(
   )
   content = _html(experiments, pictures, tables, targets, notices, embedded)
   written = page.save(out / "arrangement.html", content)
-  shown = [*itertools.chain(*printed.values()), targets]
-  return written, [grids.to_rich(table) for table in shown], notices
+  closing = [*itertools.chain(*printed.values()), targets]
+  return written, [grids.to_rich(table) for table in closing], notices
 
 
 def _pair_tables(

@@ -187,20 +187,22 @@ def join_controls(experiments: Sequence[Experiment]) -> list[Experiment]:
   return joined
 
 
-def _differ_in_order(run: curves.RunRecords, other: curves.RunRecords) -> bool:
+def _differ_in_order(
+    run: curves.RunRecords, control: curves.RunRecords
+) -> bool:
   """Returns whether two runs can be compared, whatever their orders are."""
-  options, other_options = (
+  options, control_options = (
       {
           name: value
           for name, value in config_lib.science(member.config).items()
           if name not in ("name", "seed", "order")
       }
-      for member in (run, other)
+      for member in (run, control)
   )
   return (
-      options == other_options
-      and run.steps == other.steps
-      and _same_steps(run, other)
+      options == control_options
+      and run.steps == control.steps
+      and _same_steps(run, control)
   )
 
 
