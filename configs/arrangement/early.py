@@ -6,8 +6,9 @@
 
 Random order, with an evaluation of the loss and of written answers (ROUGE-1,
 ROUGE-L, exact match) every few steps. Published: at least 80% of the fall of
-the loss comes in the first 50 of 1,800 steps (R1), scores jump as early and
-then vary without a trend (R2). `released_border` leaves the space before an
+the loss comes in the first 50 of 1,800 steps (R1), on Natural Instructions from
+4.06 to 0.95; scores jump as early, ROUGE-L from 0.09 to 0.39, and then vary
+without a trend (R2). `released_border` leaves the space before an
 answer at the end of the prompt, as the released code does; part of the early
 fall is then the tokenizer's.
 
@@ -27,7 +28,8 @@ In mini and paper, three data sets have a path each, instead of
 
   --config=configs/arrangement/early.py:mini,niv2=CLONE,p3=DIR,flan_mini=DIR
 
-smoke: 2 runs of 40 steps.
+smoke: 2 runs of 40 steps, 80 seconds of CPU time.
+nano: 6 runs of 120 steps with written answers, not measured yet.
 """
 
 from collections.abc import Mapping
@@ -49,8 +51,19 @@ _P3 = {
     "train_instances": 100,
     "truncate": "prompt",
 }
-_NIV2 = {"source": "niv2", "prompt": "niv2", "train_instances": 100}
+_NIV2 = {
+    "source": "niv2",
+    "prompt": "niv2",
+    "label": "random",
+    "train_instances": 100,
+}
 _FLAN_MINI = {"source": "flan_mini", "draw": "first_shuffle"}
+# Written answers of tiers: few and short ones, because an untrained model does not
+# end them; and as the released code draws them.
+_WRITTEN = {
+    "smoke": {"max_examples": 15, "max_new_tokens": 16},
+    "paper": {"max_examples": 120, "draw": 0, "decoding": "released"},
+}
 _TWO_DEVICES = {"train": {"loss_groups": 2}}
 # Options by data set, of which the first is the tier's own.
 DATA = {
@@ -90,8 +103,8 @@ def get_config(argument: str = "smoke") -> ml_collections.ConfigDict:
   config.evals.heldout.every_steps = min(every, max(1, int(_ONSET * steps)))
   config.evals.written = {
       "type": "generate",
-      "max_examples": 120,
       "every_steps": every,
+      **_WRITTEN.get(tier, {"max_examples": 120}),
   }
   reward_model = ",".join(item for item in items if "=" not in item)
   if reward_model:

@@ -111,8 +111,8 @@ def sample_first(config: Config) -> None:
 def within_few_tasks(order: Options, tier: str) -> Options:
   """Returns an order of 20 examples of each task, as in the paper (E2, E5).
 
-  The budgets of tiers below `paper` have room for a part of the tasks only, which
-  the seed draws: an example or two of every task would leave no clusters.
+  The budgets of tiers below `paper` have room for a part of the tasks only,
+  which the seed draws: an example or two of every task would leave no clusters.
   """
   if tier == "paper":
     return order
@@ -218,6 +218,7 @@ def _mini(config: Config) -> None:
 def _paper(config: Config) -> None:
   """Flan-mini as released, on Llama 2 7B (spec of 2406.11721, section 5)."""
   config.data.source = "flan_mini"
+  config.data.as_released = True
   config.data.draw = "first_sample"
   config.data.train_instances = 2_000_000  # More than any task has: all.
   config.data.heldout_instances = 5

@@ -1,7 +1,9 @@
 """The configs of the experiments of 2406.11721."""
 
+import ast
 import itertools
 import json
+import re
 import runpy
 import subprocess
 import sys
@@ -50,13 +52,27 @@ def test_every_experiment_is_listed(root):
   assert {rule.experiment for rule in RULES} <= set(NAMES)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_docstrings_name_command_times_and_targets(root, name):
+  path = root / "configs" / "arrangement" / f"{name}.py"
+  text = ast.get_docstring(ast.parse(path.read_text("utf-8")))
+  assert f"launch.sweep --config=configs/arrangement/{name}.py:nano" in text
+  text = " ".join(text.split())
+  assert re.search(r" smoke: \d+ runs of \d+ steps[^:]* (second|minute)s", text)
+  assert re.search(r" nano: \d+ runs of \d+ steps", text)
+  named = set(re.findall(r"\bR\d+\b", text))
+  assert {r.target for r in RULES if r.experiment == name} <= named
+  published_or_not = re.search(r"[Pp]ublished|No target is", text)
+  assert published_or_not, "Numbers to expect, or that there are none."
+
+
 def test_early_with_a_reward_model(load):
-  written = load("early", "smoke,MODEL").evals.written
+  written = load("early", "nano,MODEL").evals.written
   assert written.type == "reward" and written.reward_model == "MODEL"
   assert written.form == "ultra" and written.max_examples == 120
-  assert load("early", "smoke").evals.written.type == "generate"
-  config = load("early", "nano,MODEL")
-  assert sweep.points(config)
+  written = load("early", "smoke").evals.written
+  assert (written.type, written.max_examples) == ("generate", 15)
+  assert sweep.points(load("early", "nano,MODEL"))
 
 
 def test_each_data_set_of_early_has_its_path(load):
@@ -87,7 +103,13 @@ def test_early_is_evaluated_in_the_steps_of_r1(load, tier, steps):
     assert 1 <= point.evals["heldout"].every_steps <= 0.03 * steps
 
 
-def test_early_has_the_published_numbers_of_examples(load):
+@pytest.mark.parametrize("name", ["settings", "pilot", "wsd", "early"])
+def test_paper_reads_rows_as_released(load, name):
+  for _, point in sweep.points(load(name, "paper")):
+    assert point.data.source != "flan_mini" or point.data.as_released
+
+
+def test_early_has_the_published_settings(load):
   points = dict(sweep.points(load("early", "paper")))
   flan_mini, niv2, p3 = (
       points[f"{name}-random-s0"] for name in ("flan_mini", "niv2", "p3")
@@ -97,8 +119,11 @@ def test_early_has_the_published_numbers_of_examples(load):
   assert (niv2.order.stop, p3.order.stop) == (30_000, 28_480)
   assert flan_mini.train.loss_groups == 1
   assert niv2.train.loss_groups == p3.train.loss_groups == 2
+  assert niv2.data.label == "random"
   for point in points.values():
     assert point.data.max_length == 1024
+    written = point.evals["written"]
+    assert (written.decoding, written.draw) == ("released", 0)
 
 
 @pytest.mark.parametrize("name", ["pilot", "granularity"])

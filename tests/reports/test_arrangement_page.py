@@ -177,6 +177,7 @@ def test_settings_are_compared_with_their_controls(write_sweep, tmp_path):
   text = (directory / "arrangement.md").read_text("utf-8")
   assert "## settings and controls, smoke" in text
   assert "all pairs of arms" in text and "RT - NFT" in text
+  assert "Examples of" not in text  # Of a single arm, such as uniform.
   assert "Fewer than three seeds" in text
 
 

@@ -92,7 +92,7 @@ def write(
   }
   targets = outcomes.table("Targets", judged, _NOTE)
   printed = {
-      name: comparison_report.tables(summary)[:2]
+      name: comparison_report.tables(summary)[:-2]
       for name, summary in summaries.items()
   }
   tables = {}
