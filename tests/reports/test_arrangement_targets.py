@@ -409,6 +409,24 @@ def test_r6_and_r7_ask_for_falls_at_first_contact(monkeypatch, falls, r6, r7):
   assert (states["R6"], states["R7"]) == (r6, r7)
 
 
+@pytest.mark.parametrize(
+    ("count", "state"),
+    [(10, "pass"), (9, "not run")],  # The tier smoke has ten.
+)
+def test_r7_needs_ten_steps(monkeypatch, count, state):
+  steps = np.arange(1, count + 1) * 100 // count
+  monkeypatch.setitem(globals(), "STEPS", steps)
+  monkeypatch.setattr(_Trace, "examples", 16 * steps)
+  monkeypatch.setattr(contact.order_lib.Order, "load", lambda path: None)
+  monkeypatch.setattr(trace_lib, "find", lambda order, split: _Trace((40, 70)))
+  t = {
+      f"heldout/{task}/loss": lambda t, s=step: np.where(100 * t >= s, 1.0, 3.0)
+      for task, step in zip("ab", (40, 70), strict=True)
+  }
+  experiment = _experiment("prefixes", {"cluster": _falls(1.0)}, **t)
+  assert _states(contact.check([experiment]))["R7"] == state
+
+
 def test_without_a_trace_r6_names_the_command(monkeypatch):
   monkeypatch.setattr(contact.order_lib.Order, "load", lambda path: None)
   monkeypatch.setattr(trace_lib, "find", lambda order, split: None)

@@ -1,5 +1,7 @@
 """Figures: whole, and the same bytes again."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -71,7 +73,7 @@ def test_titles_of_panels_do_not_overlap():
       if getattr(text, "get_text", str)().replace("\n", "").startswith("2406")
   ]
   assert len(extents) == 3
-  for left, right in zip(extents, extents[1:], strict=False):
+  for left, right in itertools.pairwise(extents):
     assert left.x1 < right.x0
 
 

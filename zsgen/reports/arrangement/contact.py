@@ -115,7 +115,7 @@ def _aligned(
   names = [name for name in trace.tasks if name in tasks]
   steps = trace.examples // run.batch_size
   shared = np.intersect1d(steps, tasks[names[0]].steps)
-  if len(shared) <= 2 * _LAGS:
+  if len(shared) < 2 * _LAGS:
     raise rules.NotRun(
         f"the trace and the evaluations share only {len(shared)} steps"
     )
