@@ -45,6 +45,7 @@ def test_a_sweep_becomes_a_page(write_sweep, tmp_path, capsys):
   assert states["R13"] == "not run"
   text = (out / "arrangement.md").read_text("utf-8")
   assert f"![granularity, smoke: held-out loss]({picture})" in text
+  assert "bands go from the lowest to the highest" in text
   assert "R9 (smoke)" in capsys.readouterr().out
   _check_numbers(out / "arrangement.html", tmp_path)
   before = (out / picture).read_bytes()

@@ -41,7 +41,7 @@ _NOT_FINISHED = "Not finished: "
 # Notices, and rows of a table, that are shown without a click.
 _MOST_NOTICES, _MOST_ROWS = 4, 30
 _CAPTION = "Held-out evaluations against step"
-_BANDS = (
+BANDS = (
     "Lines are means over seeds; bands go from the lowest to the highest, and"
     " for differences over the 95% interval of their mean, if there are three"
     " seeds or more."
@@ -372,7 +372,7 @@ def _markdown(content: _Content) -> str:
   """Returns the Markdown file."""
   blocks = [f"{texts.escape_markdown(notice)}\n" for notice in content.notices]
   if content.picture:
-    blocks += [f"![{_CAPTION}]({content.picture})\n", f"{_BANDS}\n"]
+    blocks += [f"![{_CAPTION}]({content.picture})\n", f"{BANDS}\n"]
   return "\n".join([*blocks, *map(grids.to_markdown, content.tables)])
 
 

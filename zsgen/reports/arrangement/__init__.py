@@ -253,7 +253,7 @@ def _markdown(
 ) -> str:
   """arrangement.md."""
   lines = [*(f"{line}\n" for line in notices), grids.to_markdown(targets)]
-  lines.append(f"{_CAPTION}\n")
+  lines += [f"{_CAPTION}\n", f"{comparison_report.BANDS}\n"]
   for experiment in experiments:
     name = _file(experiment)
     lines.append(f"## {experiment.title}\n")
