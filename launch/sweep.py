@@ -243,9 +243,16 @@ def check_overrides(config: Config, names: Iterable[str]) -> None:
       option = name if kind == "points" else name.removeprefix("order.")
       raise errors.InputError(
           f"--config.{name}: the sweep's {', '.join(setters)} set it"
-          f" themselves. Change theirs, --config.sweep.{kind}.{setters[0]}.{option}, or the"
-          " config file."
+          f" themselves. Change theirs, {_flag(kind, setters[0], option)}, or"
+          " the config file."
       )
+
+
+def _flag(kind: str, point: str, option: str) -> str:
+  """Returns the flag of an option of a point, as a shell takes it."""
+  if point.isidentifier():
+    return f"--config.sweep.{kind}.{point}.{option}"
+  return f"\"--config.sweep.{kind}['{point}'].{option}\""
 
 
 def _plain(config: Config) -> Mapping[str, Any]:

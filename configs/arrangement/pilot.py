@@ -6,12 +6,18 @@
 
 The three orders have the same examples. Published: round robin and random are
 alike, and under cluster the loss of a held-out task falls when its nearest
-sibling is trained on (R6). The similarity that R6 and R7 look at is measured
+sibling is trained on (R6), that of one task from 3.08 at step 100 to 1.64 at
+step 160 of 1,800. Tasks differ in how their loss falls (R14, without a rule:
+see the panels of tasks). The similarity that R6 and R7 look at is measured
 after training, for each order:
 
   python -m zsgen.orders trace ORDER --every=5
 
-smoke: 3 runs of 20 steps.
+Below `paper`, the examples are 20 of each task, of as many tasks as the budget
+has room for.
+
+smoke: 3 runs of 20 steps, 70 seconds of CPU time.
+nano: 9 runs of 60 steps, estimated 2 hours on 2 CPU cores.
 """
 
 import ml_collections
@@ -29,12 +35,11 @@ def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
   """
   config = tiers.base("pilot", tier)
   orders = {
-      name: {"arrangement": name, "as_released": tier == "paper"}
+      name: tiers.within_few_tasks(
+          {"arrangement": name, "as_released": tier == "paper"}, tier
+      )
       for name in ("round_robin", "random", "cluster")
   }
   if tier == "paper":
-    tiers.sample_each_task(config)
-    config.data.draw = "first_shuffle"
-    config.data.max_length = 1024
-    config.train.loss_groups = 1
+    tiers.sample_first(config)
   return tiers.sweep_orders(config, orders, tier)

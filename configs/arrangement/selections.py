@@ -9,9 +9,10 @@
   first    the first examples of each task
 
 All are then sorted by WSD, nearest first, and cut to one length. Nothing is
-published about them.
+published about them, and no target is.
 
-smoke: 3 runs of 20 steps.
+smoke: 3 runs of 20 steps, about 70 seconds of CPU time.
+nano: 9 runs of 60 steps, estimated 2 hours on 2 CPU cores.
 """
 
 import ml_collections

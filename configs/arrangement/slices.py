@@ -8,7 +8,8 @@ Each run trains on five consecutive rounds of nearest picks. Published losses at
 the end: 0.61, 0.62, 0.65, 0.68, 0.69, 0.68 (R12). Every slice is cut to the
 same number of examples, so that all runs have the same steps.
 
-smoke: 6 runs of 10 steps.
+smoke: 6 runs of 10 steps, about 2 minutes of CPU time.
+nano: 18 runs of 40 steps, estimated 2.5 hours on 2 CPU cores.
 """
 
 import ml_collections

@@ -100,6 +100,32 @@ def sample_each_task(config: Config) -> None:
   config.order.budget = -1
 
 
+def sample_first(config: Config) -> None:
+  """Trains on the first 20 examples of each task, as E1 and E2 do."""
+  sample_each_task(config)
+  config.data.draw = "first_shuffle"
+  config.data.max_length = 1024
+  config.train.loss_groups = 1  # One device.
+
+
+def within_few_tasks(order: Options, tier: str) -> Options:
+  """Returns an order of 20 examples of each task, as in the paper (E2, E5).
+
+  The budgets of tiers below `paper` have room for a part of the tasks only,
+  which the seed draws: an example or two of every task would leave no clusters.
+  """
+  if tier == "paper":
+    return order
+  clusters = {"arrangement": "cluster", "per_task": 20, "budget": -1}
+  few_tasks = {
+      "arrangement": "take",
+      "stop": choose(tier).budget,
+      "parts": (clusters,),
+  }
+  parts = (few_tasks, {**order, "budget": -1})
+  return {"arrangement": "within", "parts": parts}
+
+
 def settings(tier: str) -> dict[str, Options]:
   """Returns the orders NFT, FFT, RT, MIN and MAX.
 
@@ -192,6 +218,7 @@ def _mini(config: Config) -> None:
 def _paper(config: Config) -> None:
   """Flan-mini as released, on Llama 2 7B (spec of 2406.11721, section 5)."""
   config.data.source = "flan_mini"
+  config.data.as_released = True
   config.data.draw = "first_sample"
   config.data.train_instances = 2_000_000  # More than any task has: all.
   config.data.heldout_instances = 5

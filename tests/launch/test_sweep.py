@@ -281,6 +281,10 @@ def test_options_of_points_cannot_be_set_for_all(config, small):
   small.sweep = {"points": points, "seeds": (0,)}
   with pytest.raises(errors.InputError, match=r"a, b set.*points\.a\.train"):
     sweep.check_overrides(small, ["train.clip"])
+  small.sweep = {"points": {"a-b": points["a"]}, "seeds": (0,)}
+  flag = r"\"--config.sweep.points\['a-b'\].train.clip\""
+  with pytest.raises(errors.InputError, match=flag):
+    sweep.check_overrides(small, ["train.clip"])
 
 
 def test_a_missing_point(config, tmp_path):

@@ -1,5 +1,6 @@
 """The page on the experiments of 2406.11721."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -12,7 +13,12 @@ from zsgen.orders import order as order_lib
 from zsgen.orders import trace
 from zsgen.reports import __main__ as main_lib
 from zsgen.reports import arrangement, notes
-from zsgen.reports.arrangement import experiments, figures, published
+from zsgen.reports.arrangement import (
+    charts,
+    experiments,
+    figures,
+    published,
+)
 
 ARMS = ("fine", "coarse")
 
@@ -27,6 +33,7 @@ def test_a_sweep_becomes_a_page(write_sweep, tmp_path, capsys):
   assert names == {
       picture,
       f"{stem}-tasks.png",
+      f"{stem}-differences.png",
       *(f"arrangement.{k}" for k in ("html", "md", "json")),
   }
   report = json.loads((out / "arrangement.json").read_text())
@@ -38,6 +45,7 @@ def test_a_sweep_becomes_a_page(write_sweep, tmp_path, capsys):
   assert states["R13"] == "not run"
   text = (out / "arrangement.md").read_text("utf-8")
   assert f"![granularity, smoke: held-out loss]({picture})" in text
+  assert "bands go from the lowest to the highest" in text
   assert "R9 (smoke)" in capsys.readouterr().out
   _check_numbers(out / "arrangement.html", tmp_path)
   before = (out / picture).read_bytes()
@@ -152,6 +160,50 @@ def test_unfinished_points_and_other_sweeps_are_listed(write_sweep, tmp_path):
     experiments.find([other_sweep])
 
 
+@pytest.mark.slow
+def test_settings_are_compared_with_their_controls(write_sweep, tmp_path):
+  write_sweep("arrangement_settings_smoke", (0, 1), ("NFT", "RT"))
+  write_sweep("arrangement_controls_smoke", (1, 2), ("uniform",))
+  arrangement.write([tmp_path])
+  directory = tmp_path / "reports" / "arrangement"
+  report = json.loads((directory / "arrangement.json").read_text())
+  assert len(report["experiments"]) == 3
+  name = "settings_and_controls_smoke-0123456789-0123456789"
+  joined = report["experiments"][name]
+  assert (joined["seeds"], joined["reference"]) == ([1], "uniform")
+  assert [
+      (pair["label"], pair["reference"], pair["final"]["seeds"])
+      for pair in joined["pairs"]["heldout"]
+  ] == [("NFT", "uniform", 1), ("RT", "uniform", 1), ("RT", "NFT", 1)]
+  text = (directory / "arrangement.md").read_text("utf-8")
+  assert "## settings and controls, smoke" in text
+  assert "all pairs of arms" in text and "RT - NFT" in text
+  assert "Examples of" not in text  # Of a single arm, such as uniform.
+  assert "Fewer than three seeds" in text
+
+
+@pytest.mark.slow
+def test_an_experiment_with_other_seeds_does_not_hold_up_the_page(
+    write_sweep, tmp_path, capsys
+):
+  half_done = write_sweep("arrangement_tmt_smoke", arms=("NFT", "RT", "FFT"))
+  (half_done / "points" / "RT-s1.json").unlink()
+  assert main_lib.main(["arrangement", str(tmp_path)]) == 2
+  reason = "RT has the seeds 0, and FFT 0, 1"
+  assert reason in " ".join(capsys.readouterr().err.split())
+  write_sweep(seeds=(0,))
+  assert main_lib.main(["arrangement", str(tmp_path)]) == 0
+  path = tmp_path / "reports" / "arrangement" / "arrangement.json"
+  report = json.loads(path.read_text())
+  assert list(report["experiments"]) == ["granularity_smoke-0123456789"]
+  assert any(reason in notice for notice in report["left_out"])
+  targets = {t["target"]: t for t in report["targets"]}
+  assert targets["R9 (smoke)"]["state"] == "pass"
+  assert targets["R10 (smoke)"]["state"] == "not run"
+  assert reason in targets["R10 (smoke)"]["values"]
+  assert "R10" not in targets
+
+
 def test_distances_are_drawn_below_the_loss(write_sweep, tmp_path):
   directory = write_sweep(seeds=(0,))
   (experiment,), _ = experiments.find([directory])
@@ -164,6 +216,9 @@ def test_distances_are_drawn_below_the_loss(write_sweep, tmp_path):
   pictures = {picture.name: picture for picture in figures.draw(experiment)}
   assert list(pictures) == ["loss", "similarity", "tasks"]
   assert len({picture.png for picture in pictures.values()}) == 3
+  e3 = dataclasses.replace(experiment, name="prefixes")
+  names = [chart.name for chart in charts.distances(e3)]
+  assert names == list(trace.MEASURES) and len(names) == 9
 
 
 def _trace(path):

@@ -114,7 +114,9 @@ def test_r2_asks_for_scores_that_jump_and_vary(noise, state):
       **{
           "written/rouge1": scores(0.45),
           "written/rougeL": scores(0.43),
-          "written/exact_match": scores(0.3),
+          "written/normalized_match": scores(0.3),
+          # Case and punctuation count: nothing is right.
+          "written/exact_match": scores(0.0),
       },
   )
   assert _states(early.check([experiment]))["R2"] == state
@@ -161,7 +163,12 @@ def test_r4_asks_for_higher_rewards_of_correct_answers(rewards, state):
 
 
 def test_charts_of_answers_have_the_unit_of_the_published_curves():
-  levels = {"rouge1": 0.45, "rougeL": 0.43, "exact_match": 0.3, "reward": -3.7}
+  levels = {
+      "rouge1": 0.45,
+      "rougeL": 0.43,
+      "normalized_match": 0.3,
+      "reward": -3.7,
+  }
   metrics = {f"written/{name}": _falls(level) for name, level in levels.items()}
   experiment = _experiment("early", {"random": _falls(1.0)}, **metrics)
   for run in experiment.arms["random"].values():
@@ -171,9 +178,10 @@ def test_charts_of_answers_have_the_unit_of_the_published_curves():
   assert rewards.y == "reward of written answers (logits)"
   own = {line.label: line.curve for line in scores.lines}
   (figure,) = scores.published
-  assert set(own) == set(figure.lines) == {"ROUGE-1", "ROUGE-L", "exact match"}
-  assert own["exact match"].values[-1] == pytest.approx(0.3)
-  assert figure.lines["exact match"].values == pytest.approx(
+  match = "normalised exact match"
+  assert set(own) == set(figure.lines) == {"ROUGE-1", "ROUGE-L", match}
+  assert own[match].values[-1] == pytest.approx(0.3)
+  assert figure.lines[match].values == pytest.approx(
       published.by_share("early/niv2_scores")["EM"].values / 100, nan_ok=True
   )
   assert {line.label for line in rewards.lines} == {"random"}
@@ -293,6 +301,37 @@ def test_r13_asks_for_equal_halves_and_recovery(change, state):
   assert _states(outcomes)["R13"] == state
 
 
+@pytest.mark.parametrize(
+    ("figure", "zero_shot", "name", "tier", "states"),
+    [
+        ("similarity_wsd", 1.25, "wsd", "paper", {"R8": "pass"}),
+        ("granularity", 2.35, "granularity", "paper", {"R9": "pass"}),
+        ("tmt_sharegpt", 0.949, "tmt", "sharegpt", {"R11": "pass"}),
+        ("tmt_no_robots", 1.498, "tmt", "norobots", {"R11": "pass"}),
+        ("tmt_round_slices", 3.14, "slices", "paper", {"R12": "pass"}),
+    ],
+)
+def test_published_curves_meet_the_targets_about_them(
+    figure, zero_shot, name, tier, states
+):
+  arms = {}
+  lines = published.series(figure)
+  steps = np.arange(0, min(line.steps[-1] for line in lines.values()) + 1, 10)
+  for arm, line in lines.items():
+    is_trained = line.steps > 0
+    losses = np.interp(
+        steps,
+        [0, *line.steps[is_trained]],
+        [zero_shot, *line.values[is_trained]],
+    )
+    arms[arm] = {0: _run({}, int(steps[-1]))}
+    arms[arm][0].metrics["heldout/loss"] = curves.Curve(steps, losses)
+  experiment = experiments_lib.Experiment(name, tier, "", arms, pathlib.Path())
+  judged = _states(nearness.check([experiment]))
+  decided = {key: state for key, state in judged.items() if state != "not run"}
+  assert decided == states
+
+
 def test_arms_of_other_lengths_or_seeds_are_refused():
   losses = {arm: _falls(end) for arm, end in NEAR_FIRST.items()}
   experiment = _experiment("tmt", losses)
@@ -302,6 +341,32 @@ def test_arms_of_other_lengths_or_seeds_are_refused():
   del experiment.arms["RT"][1]
   with pytest.raises(errors.InputError, match="RT has the seeds 0, 2, and NFT"):
     nearness.check([experiment])
+
+
+def test_targets_of_a_refused_experiment_are_not_run():
+  losses = {arm: _falls(end) for arm, end in NEAR_FIRST.items()}
+  refused = _experiment("tmt", losses), "RT has the seeds 0"
+  outcomes = arrangement.check([_experiment("wsd", losses)], [refused])
+  by_target = {outcome.target: outcome for outcome in outcomes}
+  assert by_target["R8 (nano)"].state == "pass"
+  assert by_target["R10 (nano)"].state == "not run"
+  assert by_target["R11 (nano)"].values == "RT has the seeds 0"
+  assert len(outcomes) == 14 and "R10" not in by_target
+
+
+def test_settings_are_joined_with_controls_on_shared_seeds():
+  settings = _experiment("settings", SETTINGS, seeds=(0, 1))
+  controls = _experiment("controls", {"uniform": _falls(0.4)}, seeds=(1, 2))
+  wsd = _experiment("wsd", SETTINGS)
+  (joined,) = experiments_lib.join_controls([controls, wsd, settings])
+  assert set(joined.arms) == {*SETTINGS, "uniform"}
+  assert joined.seeds == [1] and list(joined.arms["uniform"]) == [1]
+  assert joined.title == "settings and controls, nano"
+  other = _experiment("controls", {"uniform": _falls(0.4)}, seeds=(2,))
+  assert not experiments_lib.join_controls([other, settings])
+  for run in controls.arms["uniform"].values():
+    object.__setattr__(run, "steps", 101)
+  assert not experiments_lib.join_controls([controls, settings])
 
 
 class _Trace:
@@ -334,11 +399,32 @@ def test_r6_and_r7_ask_for_falls_at_first_contact(monkeypatch, falls, r6, r7):
   experiment = _experiment("pilot", {"cluster": _falls(1.0)}, **t)
   falls_slowly = {f"heldout/{task}/loss": lambda t: 3 - 2 * t for task in "ab"}
   random = _experiment("pilot", {"random": _falls(1.0)}, **falls_slowly)
-  experiment = experiments_lib.Experiment(
-      "pilot", "nano", "", {**experiment.arms, **random.arms}, pathlib.Path()
+  pilot, prefixes = (
+      experiments_lib.Experiment(
+          name, "nano", "", {**experiment.arms, **random.arms}, pathlib.Path()
+      )
+      for name in ("pilot", "prefixes")
   )
-  states = _states(contact.check([experiment]))
+  states = _states(contact.check([pilot, prefixes]))
   assert (states["R6"], states["R7"]) == (r6, r7)
+
+
+@pytest.mark.parametrize(
+    ("count", "state"),
+    [(10, "pass"), (9, "not run")],  # The tier smoke has ten.
+)
+def test_r7_needs_ten_steps(monkeypatch, count, state):
+  steps = np.arange(1, count + 1) * 100 // count
+  monkeypatch.setitem(globals(), "STEPS", steps)
+  monkeypatch.setattr(_Trace, "examples", 16 * steps)
+  monkeypatch.setattr(contact.order_lib.Order, "load", lambda path: None)
+  monkeypatch.setattr(trace_lib, "find", lambda order, split: _Trace((40, 70)))
+  t = {
+      f"heldout/{task}/loss": lambda t, s=step: np.where(100 * t >= s, 1.0, 3.0)
+      for task, step in zip("ab", (40, 70), strict=True)
+  }
+  experiment = _experiment("prefixes", {"cluster": _falls(1.0)}, **t)
+  assert _states(contact.check([experiment]))["R7"] == state
 
 
 def test_without_a_trace_r6_names_the_command(monkeypatch):

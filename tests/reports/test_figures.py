@@ -1,5 +1,7 @@
 """Figures: whole, and the same bytes again."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -57,6 +59,22 @@ def test_the_name_of_a_y_axis_is_no_longer_than_the_axis():
   assert label.get_text().startswith("reward of a\\nrun -\n")
   height = label.get_window_extent().height
   assert height <= axes.get_window_extent().height
+
+
+def test_titles_of_panels_do_not_overlap():
+  title = "2406.11721: pilot/task900_freebase_qa_category_classification"
+  panel = figures.Panel(title, "step", "", [figures.line("a", _curve())])
+  figure = figures.draw([[panel] * 3], one_y=True)
+  figure.draw_without_rendering()
+  extents = [
+      text.get_window_extent()
+      for axes in figure.axes
+      for text in axes.texts + axes.get_children()
+      if getattr(text, "get_text", str)().replace("\n", "").startswith("2406")
+  ]
+  assert len(extents) == 3
+  for left, right in itertools.pairwise(extents):
+    assert left.x1 < right.x0
 
 
 def test_an_svg_is_reproducible():

@@ -224,21 +224,10 @@ def evaluation_measures(
       for seed, curve in comparison.headlines(label, name).items()
   }
   pairs = comparison.pairs(label, name)
-  values_of_pairs, reference_values = (
-      {
-          seed: measures.measure(curve, pairs[seed].steps)
-          for seed, curve in side.items()
-      }
-      for side in (
-          {seed: pair.curve for seed, pair in pairs.items()},
-          {seed: pair.reference_curve for seed, pair in pairs.items()},
-      )
-  )
+  differences = paired_measures(pairs)
   by_measure = {}
   for measure in ("first", *measures.COMPARED):
-    difference = measures.paired(
-        _select(values_of_pairs, measure), _select(reference_values, measure)
-    )
+    difference = differences[measure]
     described = difference and difference._asdict()
     if described is not None:
       described["over_examples"] = (
@@ -256,6 +245,32 @@ def evaluation_measures(
   return by_measure
 
 
+def paired_measures(
+    pairs: Mapping[int, alignment.Pair],
+) -> dict[str, measures.Difference | None]:
+  """Returns the differences of each measure, paired within a seed.
+
+  Args:
+    pairs: of one evaluation, by seed.
+  """
+  values, reference_values = (
+      {
+          seed: measures.measure(curve, pairs[seed].steps)
+          for seed, curve in side.items()
+      }
+      for side in (
+          {seed: pair.curve for seed, pair in pairs.items()},
+          {seed: pair.reference_curve for seed, pair in pairs.items()},
+      )
+  )
+  return {
+      measure: measures.paired(
+          _select(values, measure), _select(reference_values, measure)
+      )
+      for measure in ("first", *measures.COMPARED)
+  }
+
+
 def _select(
     by_seed: Mapping[int, Mapping[str, float | None]], measure: str
 ) -> dict[int, float | None]:
@@ -267,6 +282,22 @@ def over_examples(
     pairs: Sequence[alignment.Pair], measure: str
 ) -> measures.Interval | None:
   """Returns the interval of a difference over the examples of an evaluation.
+
+  Args:
+    pairs: of one evaluation, a seed each.
+    measure: one of `measures.measure`.
+
+  Returns:
+    None where `example_differences` is.
+  """
+  differences = example_differences(pairs, measure)
+  return None if differences is None else measures.over_examples(differences)
+
+
+def example_differences(
+    pairs: Sequence[alignment.Pair], measure: str
+) -> np.ndarray | None:
+  """Returns the difference of each example, the mean over seeds, float64 [E].
 
   Args:
     pairs: of one evaluation, a seed each.
@@ -289,4 +320,4 @@ def over_examples(
     return None
   if not np.isfinite(differences).all():
     return None
-  return measures.over_examples(np.mean(differences, axis=0))
+  return np.mean(differences, axis=0)

@@ -41,7 +41,7 @@ _NOT_FINISHED = "Not finished: "
 # Notices, and rows of a table, that are shown without a click.
 _MOST_NOTICES, _MOST_ROWS = 4, 30
 _CAPTION = "Held-out evaluations against step"
-_BANDS = (
+BANDS = (
     "Lines are means over seeds; bands go from the lowest to the highest, and"
     " for differences over the 95% interval of their mean, if there are three"
     " seeds or more."
@@ -372,7 +372,7 @@ def _markdown(content: _Content) -> str:
   """Returns the Markdown file."""
   blocks = [f"{texts.escape_markdown(notice)}\n" for notice in content.notices]
   if content.picture:
-    blocks += [f"![{_CAPTION}]({content.picture})\n", f"{_BANDS}\n"]
+    blocks += [f"![{_CAPTION}]({content.picture})\n", f"{BANDS}\n"]
   return "\n".join([*blocks, *map(grids.to_markdown, content.tables)])
 
 
@@ -384,7 +384,7 @@ def _html(parts: _Parts, content: _Content, links: Sequence[str]) -> str:
   blocks += [
       page.slot("selection"),
       page.section("Held-out evaluations", [page.slot("heldout")]),
-      page.section("Tables", map(_table, content.tables)),
+      page.section("Tables", map(to_html, content.tables)),
       run_report.examples(subject),
   ]
   if parts.runs:
@@ -415,7 +415,7 @@ def _notices(notices: Sequence[str]) -> list[str]:
   return [page.folded(title, badges)]
 
 
-def _table(grid: grids.Grid) -> str:
+def to_html(grid: grids.Grid) -> str:
   """Returns a table, folded if it is long."""
   if len(grid.rows) <= _MOST_ROWS:
     return grids.to_html(grid)

@@ -138,7 +138,7 @@ def draw(
   line_styles = _marked(_drawn(labels, inked))
   handles = {}
   for axes, panel in zip(grid.flat, panels, strict=True):
-    handles |= _draw(axes, panel, line_styles)
+    handles |= _draw(axes, panel, line_styles, width / len(rows[0]))
   _add_legend(figure, {label: handles[label] for label in labels})
   return figure
 
@@ -361,8 +361,10 @@ def _legend_height(labels: Collection[str], width: float, rows: int) -> float:
   return max(further, 0) * 1.5 * matplotlib.rcParams["font.size"] / 72
 
 
-def _draw(axes: axes_lib.Axes, panel: Panel, styles: Mapping) -> dict:
-  """Draws a panel; returns the handle of each label."""
+def _draw(
+    axes: axes_lib.Axes, panel: Panel, styles: Mapping, width: float
+) -> dict:
+  """Draws a panel, `width` inches wide; returns the handle of each label."""
   handles = {}
   if panel.zero:
     axes.axhline(0, color=INK, linewidth=0.8)
@@ -375,7 +377,8 @@ def _draw(axes: axes_lib.Axes, panel: Panel, styles: Mapping) -> dict:
     handles[line.label] = axes.plot(
         line.x, line.values.mean(0), linewidth=1.5, **style
     )[0]
-  axes.set_title(panel.title, loc="left", fontsize="medium", fontweight="bold")
+  title = _broken(panel.title, width)
+  axes.set_title(title, loc="left", fontsize="medium", fontweight="bold")
   axes.set(xlabel=panel.xlabel, ylabel=_broken(panel.ylabel, panel.height))
   axes.margins(x=0.01)
   axes.grid(color=GRID)
@@ -384,8 +387,8 @@ def _draw(axes: axes_lib.Axes, panel: Panel, styles: Mapping) -> dict:
   return handles
 
 
-def _broken(words: str, height: float) -> str:
-  """Returns the displayable name of a y axis, in lines as long as the axis."""
+def _broken(words: str, length: float) -> str:
+  """Returns displayable words next to an axis, in lines as long as the axis."""
   points = matplotlib.rcParams["font.size"]
-  letters = int((height - _MARGINS) * 72 / (_LETTER * points))
+  letters = int((length - _MARGINS) * 72 / (_LETTER * points))
   return textwrap.fill(_displayed(words), letters)

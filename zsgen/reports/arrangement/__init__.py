@@ -1,18 +1,20 @@
 """The page on the experiments of 2406.11721: figures, targets, comparisons."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+import itertools
 import pathlib
 from typing import Any
 
 import rich.table
 
-from zsgen.core import artifacts
+from zsgen.core import artifacts, errors
 from zsgen.reports import (
     comparison,
     comparison_report,
     grids,
     outcomes,
     page,
+    pairs,
 )
 from zsgen.reports.arrangement import (
     charts,
@@ -20,6 +22,7 @@ from zsgen.reports.arrangement import (
     early,
     figures,
     nearness,
+    rules,
 )
 from zsgen.reports.arrangement import experiments as experiments_lib
 from zsgen.reports.interactive import curve_data, payload, sets
@@ -41,6 +44,8 @@ _NOTE = (
     " themselves follows. Not run: these runs cannot answer it. Rules were"
     " fixed before the runs."
 )
+# An experiment that cannot be judged, and the reason.
+_Refused = tuple[experiments_lib.Experiment, str]
 # The arms that the others are compared with, the first one that there is.
 _REFERENCES = ("uniform", "RT", "random", "coarse")
 
@@ -56,29 +61,48 @@ def write(
       workdir.
 
   Returns:
-    The path of the page, the closing tables, and lines on what is left out.
+    The path of the page, the closing tables, and lines on what is left out:
+    points that are not finished, and experiments whose arms differ.
 
   Raises:
-    InputError: see `experiments.find` and `Experiment.check_alike`.
+    InputError: see `experiments.find`; or no experiment is left, see
+      `Experiment.check_alike`.
   """
-  experiments, notices = experiments_lib.find(paths)
-  judged = check(experiments)
+  opened, notices = experiments_lib.find(paths)
+  experiments, refused = _split(opened)
+  notices = [*notices, *(f"refused: {reason}" for _, reason in refused)]
+  judged = check(experiments, refused)
+  experiments = [*experiments, *experiments_lib.join_controls(experiments)]
   out = out or experiments[0].directory.parents[1] / "reports" / "arrangement"
   out.mkdir(parents=True, exist_ok=True)
-  pictures = {_file(e): figures.draw(e) for e in experiments}
+  comparisons = {_file(e): _compare(e) for e in experiments}
+  pictures = {
+      _file(e): [
+          *figures.draw(e),
+          *figures.draw_differences(comparisons[_file(e)]),
+      ]
+      for e in experiments
+  }
   for stem, drawn in pictures.items():
     for picture in drawn:
       page.save(out / _png(stem, picture), picture.png)
-  comparisons = {_file(e): _compare(e) for e in experiments}
   summaries = {
       name: comparison.summary(compared)
       for name, compared in comparisons.items()
   }
   targets = outcomes.table("Targets", judged, _NOTE)
-  tables = {
-      name: comparison_report.tables(summary)[:2]
+  printed = {
+      name: comparison_report.tables(summary)[:-2]
       for name, summary in summaries.items()
   }
+  tables = {}
+  for name, compared in comparisons.items():
+    paired = {e: pairs.compare_all(compared, e) for e in compared.evals}
+    summaries[name]["pairs"] = {
+        evaluation: pairs.describe(items)
+        for evaluation, items in paired.items()
+    }
+    tables[name] = [*printed[name], *_pair_tables(compared, paired)]
   value = _json(experiments, summaries, judged, notices)
   artifacts.write_json(out / "arrangement.json", value)
   page.save(
@@ -97,19 +121,70 @@ def write(
   )
   content = _html(experiments, pictures, tables, targets, notices, embedded)
   written = page.save(out / "arrangement.html", content)
-  printed = [grid for grids_shown in tables.values() for grid in grids_shown]
-  return written, [grids.to_rich(t) for t in (*printed, targets)], notices
+  closing = [*itertools.chain(*printed.values()), targets]
+  return written, [grids.to_rich(table) for table in closing], notices
+
+
+def _pair_tables(
+    compared: comparison.Comparison,
+    paired: Mapping[str, Sequence[pairs.Paired]],
+) -> list[grids.Grid]:
+  """Builds the tables of all pairs; the others have the pair of two arms."""
+  if len(compared.runs) <= 2:
+    return []
+  return [
+      pairs.table(
+          f"{name} {compared.evals[name].heading}, all pairs of arms", items
+      )
+      for name, items in paired.items()
+  ]
+
+
+def _split(
+    experiments: Sequence[experiments_lib.Experiment],
+) -> tuple[list[experiments_lib.Experiment], list[_Refused]]:
+  """Returns experiments whose arms can be compared, and the others.
+
+  Raises:
+    InputError: there is none of the first kind.
+  """
+  alike: list[experiments_lib.Experiment] = []
+  refused: list[_Refused] = []
+  for experiment in experiments:
+    try:
+      experiment.check_alike()
+      alike.append(experiment)
+    except errors.InputError as error:
+      refused.append((experiment, str(error)))
+  if not alike:
+    raise errors.InputError(" ".join(reason for _, reason in refused))
+  return alike, refused
 
 
 def check(
     experiments: Sequence[experiments_lib.Experiment],
+    refused: Sequence[_Refused] = (),
 ) -> list[Outcome]:
-  """Judges all targets, in the order of their numbers."""
+  """Judges all targets, in the order of their numbers.
+
+  Args:
+    experiments: those that are judged.
+    refused: others, and the reasons; their targets are not run.
+  """
+  outcomes_of_refused = {
+      rule.target: rules.refuse(rule, experiment, reason)
+      for rule in (*early.RULES, *contact.RULES, *nearness.RULES)
+      for experiment, reason in refused
+      if rule.is_about(experiment)
+  }
   judged = [
-      *early.check(experiments),
-      *contact.check(experiments),
-      *nearness.check(experiments),
+      outcome
+      for module in (early, contact, nearness)
+      for outcome in module.check(experiments)
+      # Those of targets that no other experiment is about.
+      if outcome.target not in outcomes_of_refused
   ]
+  judged += outcomes_of_refused.values()
   return sorted(judged, key=lambda outcome: _number(outcome.target))
 
 
@@ -127,7 +202,6 @@ def _compare(
     experiment: experiments_lib.Experiment,
 ) -> comparison.Comparison:
   """Compares the arms of an experiment."""
-  experiment.check_alike()
   reference = next(
       (arm for arm in _REFERENCES if arm in experiment.arms),
       next(iter(experiment.arms)),
@@ -179,7 +253,7 @@ def _markdown(
 ) -> str:
   """arrangement.md."""
   lines = [*(f"{line}\n" for line in notices), grids.to_markdown(targets)]
-  lines.append(f"{_CAPTION}\n")
+  lines += [f"{_CAPTION}\n", f"{comparison_report.BANDS}\n"]
   for experiment in experiments:
     name = _file(experiment)
     lines.append(f"## {experiment.title}\n")
@@ -210,7 +284,7 @@ def _html(
     name = _file(experiment)
     content = [
         _figure(experiment, sets.CHARTS),
-        *map(grids.to_html, tables[name]),
+        *map(comparison_report.to_html, tables[name]),
         page.heading("All evaluations, differences and tasks"),
         _figure(experiment, curve_data.HELDOUT),
         page.heading("The orders"),

@@ -5,21 +5,21 @@ import functools
 
 from zsgen.orders import order as order_lib
 from zsgen.orders import trace as trace_lib
-from zsgen.reports import curves
+from zsgen.reports import curves, trace_view
 from zsgen.reports.arrangement import experiments as experiments_lib
 from zsgen.reports.arrangement import published
 from zsgen.reports.interactive import sets
 from zsgen.train import metrics
 
+_PILOT = (
+    "pilot/task851_synthetic_multiply_evens",
+    "pilot/task900_freebase_qa_category_classification",
+)
 # The published figures of an experiment, by its tier; "" is any other.
 _FIGURES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "early": {"": ("early/loss",)},
-    "pilot": {
-        "": (
-            "pilot/task851_synthetic_multiply_evens",
-            "pilot/task900_freebase_qa_category_classification",
-        )
-    },
+    "pilot": {"": _PILOT},
+    "prefixes": {"": _PILOT},
     "wsd": {"": ("similarity_wsd",)},
     "granularity": {"": ("granularity",)},
     "tmt": {
@@ -29,18 +29,18 @@ _FIGURES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     },
     "slices": {"": ("tmt_round_slices",)},
     "settings": {"": ("tmt_five_settings",)},
+    "settings and controls": {"": ("tmt_five_settings",)},
 }
-# Written answers of E1: metrics by the published names of their curves.
+# Written answers of E1: metrics by the published names of their curves. The
+# published EM ignores case and punctuation.
 _WRITTEN = "written"
-_SCORES = {"ROUGE1": "rouge1", "ROUGEL": "rougeL", "EM": "exact_match"}
+_SCORES = {"ROUGE1": "rouge1", "ROUGEL": "rougeL", "EM": "normalized_match"}
 _REWARD = "reward"
 _PERCENT = 0.01  # The unit of published scores.
 X = "share of the steps"
 Y = "held-out loss / zero-shot loss"
-_DISTANCES = {
-    "cosine_min": "negative cosine, nearest pair",
-    "cosine_avg": "negative cosine, mean",
-}
+# The distances that WSD weighs against each other; E3 has all nine.
+_DISTANCES = ("cosine_min", "cosine_avg")
 
 
 def build(experiment: experiments_lib.Experiment) -> list[sets.Chart]:
@@ -115,9 +115,15 @@ def distances(experiment: experiments_lib.Experiment) -> list[sets.Chart]:
     """Returns a function from a run to its curve of a measure."""
     return lambda run: _distance(traces[str(run.path)], measure)
 
+  is_e3 = experiment.name == "prefixes"
   return [
-      sets.Chart(measure, X, title, _lines(experiment, curve_of(measure)))
-      for measure, title in _DISTANCES.items()
+      sets.Chart(
+          measure,
+          X,
+          trace_view.title(measure),
+          _lines(experiment, curve_of(measure)),
+      )
+      for measure in (trace_lib.MEASURES if is_e3 else _DISTANCES)
   ]
 
 

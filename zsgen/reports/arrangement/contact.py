@@ -115,7 +115,7 @@ def _aligned(
   names = [name for name in trace.tasks if name in tasks]
   steps = trace.examples // run.batch_size
   shared = np.intersect1d(steps, tasks[names[0]].steps)
-  if len(shared) <= 2 * _LAGS:
+  if len(shared) < 2 * _LAGS:
     raise rules.NotRun(
         f"the trace and the evaluations share only {len(shared)} steps"
     )
@@ -142,7 +142,7 @@ RULES = (
     ),
     rules.Rule(
         "R7",
-        "pilot",
+        "prefixes",
         ("cluster",),
         "cluster: steps of cosine_min and of the loss correlate, most at a lag"
         " of 0 or 1",

@@ -18,6 +18,8 @@ _ENOUGH = 0.8
 _LEVEL = 0.06
 _AREAS = 0.6, 0.9
 _WRITTEN = "written"
+# The exact match of the paper: without case and punctuation.
+_MATCH = "normalized_match"
 
 
 def check(
@@ -45,7 +47,7 @@ def _scores(view: View) -> Verdict:
   arm, steps = _arm(view), view.steps
   scores = {
       name: view.curve(arm, f"{_WRITTEN}/{name}")
-      for name in ("rouge1", "rougeL", "exact_match")
+      for name in ("rouge1", "rougeL", _MATCH)
   }
   plateaus = {
       name: rules.mean_over(curve, 0.1 * steps, steps)
@@ -59,11 +61,11 @@ def _scores(view: View) -> Verdict:
       )
       for name, curve in scores.items()
   }
-  noise = _variation(scores["exact_match"], steps)
+  noise = _variation(scores[_MATCH], steps)
   loss_noise = _variation(view.curve(arm), steps)
   is_met = (
-      min(jumps["rougeL"], jumps["exact_match"]) >= _ENOUGH
-      and plateaus["rouge1"] >= plateaus["rougeL"] > plateaus["exact_match"]
+      min(jumps["rougeL"], jumps[_MATCH]) >= _ENOUGH
+      and plateaus["rouge1"] >= plateaus["rougeL"] > plateaus[_MATCH]
       and noise >= 3 * loss_noise
   )
   values = (
@@ -93,7 +95,7 @@ def _reward_tells(view: View) -> Verdict:
   areas = []
   for run in view.runs(_arm(view)):
     scores = run.scores(_WRITTEN, last)
-    is_right = scores["normalized_match"] > 0
+    is_right = scores[_MATCH] > 0
     if is_right.all() or not is_right.any():
       raise rules.NotRun("all answers are correct, or all are wrong")
     areas.append(_area(scores["reward"], is_right))
@@ -191,8 +193,8 @@ RULES = (
         "R2",
         "early",
         (),
-        "ROUGE-L, exact match (EM) at 0.8 of the plateau by 5%; ROUGE-1 >="
-        " ROUGE-L > EM; EM varies 3 times as much as loss",
+        "ROUGE-L, normalised exact match (EM) at 0.8 of the plateau by 5%;"
+        " ROUGE-1 >= ROUGE-L > EM; EM varies 3 times as much as loss",
         _scores,
     ),
     rules.Rule(

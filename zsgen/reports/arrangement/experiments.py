@@ -6,11 +6,13 @@ as "NFT", or "DATA-ARM" if an experiment is made on several data sets.
 
 from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
+import itertools
 import pathlib
 import re
 
 import numpy as np
 
+from zsgen.core import config as config_lib
 from zsgen.core import errors, storage
 from zsgen.reports import curves, notes
 
@@ -147,6 +149,61 @@ def find(
         " --config=configs/arrangement/settings.py:smoke`."
     )
   return experiments, notices
+
+
+def join_controls(experiments: Sequence[Experiment]) -> list[Experiment]:
+  """Returns the settings (E8) together with their controls.
+
+  Args:
+    experiments: any. Settings and controls of one workdir and tier are compared
+      on the seeds that both have, if they differ in their orders only.
+
+  Returns:
+    An experiment for each pair of them, which is not in a sweep of its own.
+  """
+  joined = []
+  for settings, controls in itertools.product(experiments, repeat=2):
+    if (settings.name, controls.name) != ("settings", "controls"):
+      continue
+    if settings.directory.parent != controls.directory.parent:
+      continue
+    seeds = {*settings.seeds} & {*controls.seeds}
+    if not seeds or not _differ_in_order(settings.run(), controls.run()):
+      continue
+    hashes = [e.directory.name.rpartition("-")[2] for e in (settings, controls)]
+    name = f"arrangement_settings_and_controls_{settings.tier}"
+    joined.append(
+        Experiment(
+            "settings and controls",
+            settings.tier,
+            "",
+            {
+                arm: {seed: runs[seed] for seed in sorted(seeds)}
+                for arm, runs in {**settings.arms, **controls.arms}.items()
+            },
+            settings.directory.with_name("-".join([name, *hashes])),
+        )
+    )
+  return joined
+
+
+def _differ_in_order(
+    run: curves.RunRecords, control: curves.RunRecords
+) -> bool:
+  """Returns whether two runs can be compared, whatever their orders are."""
+  options, control_options = (
+      {
+          name: value
+          for name, value in config_lib.science(member.config).items()
+          if name not in ("name", "seed", "order")
+      }
+      for member in (run, control)
+  )
+  return (
+      options == control_options
+      and run.steps == control.steps
+      and _same_steps(run, control)
+  )
 
 
 def _sweeps(path: pathlib.Path) -> tuple[list[pathlib.Path], bool]:

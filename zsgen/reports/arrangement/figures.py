@@ -5,7 +5,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from zsgen.reports import curves, figures
+from zsgen.reports import (
+    comparison,
+    comparison_report,
+    curves,
+    figures,
+    measures,
+)
 from zsgen.reports.arrangement import charts
 from zsgen.reports.arrangement import experiments as experiments_lib
 from zsgen.reports.interactive import sets
@@ -15,8 +21,8 @@ class Picture(NamedTuple):
   """A figure and what it shows.
 
   Attributes:
-    name: distinguishes the figures of an experiment: "loss", "scores",
-      "rewards", "similarity" or "tasks".
+    name: distinguishes the figures of an experiment: "loss", "differences",
+      "scores", "rewards", "similarity" or "tasks".
     title: in words.
     png: the image.
   """
@@ -55,6 +61,26 @@ def draw(experiment: experiments_lib.Experiment) -> list[Picture]:
     pictures.append(Picture("similarity", "loss and distance", png))
   tasks = _draw_tasks(experiment)
   return [*pictures, Picture("tasks", "held-out tasks, one by one", tasks)]
+
+
+def draw_differences(compared: comparison.Comparison) -> list[Picture]:
+  """Draws the differences of the loss to the reference, paired within a seed.
+
+  Bands are the 95% intervals of their means over seeds.
+
+  Returns:
+    [] for a single arm.
+  """
+  panel = comparison_report.differences_panel(compared, "heldout")
+  if not panel.lines:
+    return []
+  seeds = min(len(line.values) for line in panel.lines)
+  band = "95% intervals over seeds (Student's t)"
+  if seeds < measures.LEAST_SEEDS:
+    band = "fewer than three seeds: no interval"
+  title = f"held-out loss, differences to {compared.reference}"
+  png = figures.plot([[panel._replace(title=band)]])
+  return [Picture("differences", title, png)]
 
 
 def _draw_beside(title: str, chart: sets.Chart) -> bytes:

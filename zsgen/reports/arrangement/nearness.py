@@ -132,7 +132,15 @@ RULES = (
         "fine ends below coarse",
         _granularity,
     ),
-    rules.Rule("R10", "tmt", _BY_NEARNESS, _ORDERED, _separated),
+    rules.Rule(
+        "R10",
+        "tmt",
+        _BY_NEARNESS,
+        _ORDERED,
+        _separated,
+        # Their published RT and FFT do not differ: they are those of R11.
+        except_tiers=("sharegpt", "norobots"),
+    ),
     rules.Rule(
         "R11",
         "tmt",

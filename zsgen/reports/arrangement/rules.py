@@ -68,6 +68,7 @@ class Rule:
     arms: those that it needs; () for any single arm.
     claim: the rule, in words.
     judge: the rule, of a view; it may raise `NotRun`.
+    except_tiers: tiers of the experiment that it is not about.
   """
 
   target: str
@@ -75,6 +76,14 @@ class Rule:
   arms: tuple[str, ...]
   claim: str
   judge: Callable[[View], Verdict]
+  except_tiers: tuple[str, ...] = ()
+
+  def is_about(self, experiment: experiments_lib.Experiment) -> bool:
+    """Returns whether an experiment is judged by it."""
+    return (
+        experiment.name == self.experiment
+        and experiment.tier not in self.except_tiers
+    )
 
 
 def check(
@@ -84,17 +93,29 @@ def check(
 
   The mean over seeds decides; how many single seeds meet the rule is added.
   """
-  candidates = [e for e in experiments if e.name == rule.experiment]
+  candidates = [e for e in experiments if rule.is_about(e)]
   if not candidates:
     reason = f"no finished run of configs/arrangement/{rule.experiment}.py"
     return [missing(rule.target, rule.claim, reason)]
   return [_check(rule, experiment) for experiment in candidates]
 
 
+def refuse(
+    rule: Rule, experiment: experiments_lib.Experiment, reason: str
+) -> Outcome:
+  """Returns the outcome for an experiment that cannot be judged."""
+  return missing(_name(rule, experiment), rule.claim, reason)
+
+
+def _name(rule: Rule, experiment: experiments_lib.Experiment) -> str:
+  """Returns what a target is called, such as "R1 (nano, niv2)"."""
+  details = filter(None, (experiment.tier, experiment.data))
+  return f"{rule.target} ({', '.join(details)})"
+
+
 def _check(rule: Rule, experiment: experiments_lib.Experiment) -> Outcome:
   """Judges a rule over all seeds, and counts the seeds that meet it."""
-  details = filter(None, (experiment.tier, experiment.data))
-  target = f"{rule.target} ({', '.join(details)})"
+  target = _name(rule, experiment)
   absent = [arm for arm in rule.arms if arm not in experiment.arms]
   if absent:
     reason = f"no finished run of {', '.join(absent)}"
