@@ -20,8 +20,8 @@ If uniform is better than near_rounds, looking at the held-out set does not pay;
 if near_random is as good, its effect is one of the set, not of the sequence.
 
 If settings.py is finished in the same workdir, the page compares its arms with
-these, too. No target is about them, and nothing is published. One seed of nano
-has 2.29 for uniform at the end, from 4.22 (docs/papers.md).
+these, too. No target is about them, and nothing is published. In nano, expect
+2.26 for uniform at the end, from 4.22; the others were not run (docs/papers.md).
 
 smoke: 8 runs of 20 steps, all by n-grams, about 3 minutes of CPU time.
 nano: 24 runs of 60 steps, estimated 5 hours on 2 CPU cores.

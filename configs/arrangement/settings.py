@@ -11,8 +11,9 @@ losses at the end are MIN 0.51, NFT 0.52, RT 0.58, FFT 0.60, MAX 0.84 (target
 R13).
 
 smoke: 5 runs of 20 steps, about 2 minutes of CPU time.
-nano: 15 runs of 60 steps, estimated 3.3 hours on 2 CPU cores. One seed has 2.32
-for MIN, 2.35 for NFT and 2.37 for FFT at the end, from 4.22 (docs/papers.md).
+nano: 15 runs of 60 steps, 4 hours on 2 CPU cores. Expect 2.32 for MIN, 2.33
+for RT, 2.35 for NFT, 2.38 for FFT and 2.53 for MAX at the end, from 4.22: R13
+fails, because RT is below NFT (docs/papers.md).
 tiers.py describes mini and paper.
 """
 
