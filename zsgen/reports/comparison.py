@@ -11,7 +11,13 @@ import numpy as np
 from zsgen.core import errors
 from zsgen.data import store as store_lib
 from zsgen.evals import api
-from zsgen.reports import alignment, curves, measures, order_view
+from zsgen.reports import (
+    alignment,
+    curves,
+    measures,
+    order_view,
+    repetition,
+)
 
 OpenRecords = Callable[[pathlib.Path], curves.RunRecords]
 # The label that others are compared with, if there is one of this name.
@@ -171,6 +177,8 @@ def summary(comparison: Comparison) -> dict[str, Any]:
               mean (null where no example has a value of its own)
       whole, first_tenth   what the examples of all steps, and of the first
               tenth of them, are: statistics by seed
+      repetition   shares of the `examples` that all seeds have, and have in
+              the same `tenths` of the steps (null for a single seed)
   """
   open_store = functools.cache(store_lib.open_store)
   orders = {}
@@ -184,13 +192,17 @@ def summary(comparison: Comparison) -> dict[str, Any]:
         "whole": {},
         "first_tenth": {},
     }
+    consumed = []
     for seed, run in runs.items():
       store = open_store(run.store)
       order = run.load_order(store)
+      consumed.append((store, order.ids[: run.steps * run.batch_size]))
       orders[name]["whole"][str(seed)] = order.statistics(store)
       orders[name]["first_tenth"][str(seed)] = order.statistics(
           store, order_view.first_tenth(run)
       )
+    repeated = repetition.measure(consumed)
+    orders[name]["repetition"] = repeated and repeated._asdict()
   return {
       "reference": comparison.reference,
       "evals": {

@@ -18,6 +18,7 @@ from zsgen.reports import (
     measures,
     order_view,
     page,
+    repetition,
     run_report,
 )
 from zsgen.reports import comparison as comparison_lib
@@ -298,7 +299,8 @@ def _values(
     notes.append(_NOTE_ON_DIFFERENCES.format(better=better))
     few = min(len(values["seeds"]) for values in orders.values())
     notes += [_FEW] * (few < measures.LEAST_SEEDS)
-  note = " ".join(notes)
+  notes.append(repetition.describe(orders))
+  note = " ".join(filter(None, notes))
   return grids.Grid(f"{name} {headline.heading}", header, rows, note=note)
 
 
