@@ -30,7 +30,11 @@ def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
     tiers.sample_each_task(config)
   picks = {"NFT": "nearest", "RT": "random", "FFT": "farthest"}
   orders = {
-      name: {"arrangement": "transport", "pick": pick}
+      name: {
+          "arrangement": "transport",
+          "pick": pick,
+          "as_released": tier == "paper",
+      }
       for name, pick in picks.items()
   }
   return tiers.sweep_orders(config, orders, tier)

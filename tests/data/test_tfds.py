@@ -102,6 +102,7 @@ def _reader(path, dataset="here_qa", splits=("train",), **fields):
   )
 
 
+@pytest.mark.slow
 def test_a_suite_by_a_child(prepared, tmp_path, monkeypatch, capfd):
   data = config.build(
       config.Data,

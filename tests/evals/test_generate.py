@@ -149,6 +149,7 @@ def test_released_prompts_begin_with_two_bos_tokens(small, tmp_path):
     assert released.tolist() == [greedy[0], *greedy.tolist()]
 
 
+@pytest.mark.slow
 def test_answers_depend_on_neither_batch_nor_mesh(small, tmp_path):
   result = zsgen.run(small, tmp_path, ["prepare", "order"])
   store = store_lib.open_store(result.store)

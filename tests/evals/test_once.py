@@ -84,6 +84,7 @@ def test_a_run_that_chooses_and_its_start_without_training(
   assert len(list((tmp_path / "w/evaluations").iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_the_end_of_a_run_evaluated(choosing, tmp_path):
   run = zsgen.run(choosing, tmp_path / "w", ["train"]).run
   evaluated = {}

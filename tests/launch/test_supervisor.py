@@ -267,6 +267,7 @@ def test_vms_that_do_not_answer_are_made_again(cloud):
   assert "the hosts of tmt do not answer. No retries are left" in output
 
 
+@pytest.mark.slow
 def test_a_supervisor_can_be_stopped_and_started_again(cloud):
   cloud.play({})
   process = cloud.start(*cloud.job(starts=2))
@@ -299,6 +300,7 @@ def test_a_supervisor_can_be_stopped_and_started_again(cloud):
   assert code == 0 and len(cloud.starts.read_text().splitlines()) == 2
 
 
+@pytest.mark.slow
 def test_commands_without_supervision(cloud):
   job = cloud.job(code=3)
   job.remove("--supervise")

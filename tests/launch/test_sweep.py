@@ -292,6 +292,7 @@ def test_a_missing_point(config, tmp_path):
     sweeps.run(config, tmp_path, point=4)
 
 
+@pytest.mark.slow
 def test_the_command_prints_errors_in_one_line(root, tmp_path):
   command = [sys.executable, "-m", "launch.sweep", f"--workdir={tmp_path}"]
   config = "--config=configs/orders.py"

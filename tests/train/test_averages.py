@@ -78,6 +78,7 @@ def _run_of(workdir):
   return run
 
 
+@pytest.mark.slow
 def test_training_is_the_same_with_averages(small, averaging, workdirs):
   plain = _run_of(workdirs.get(small, "train"))
   run = _run_of(workdirs.get(averaging, "train"))

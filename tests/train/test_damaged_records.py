@@ -115,6 +115,7 @@ def _arrays(run: pathlib.Path) -> set[str]:
   return {str(path.relative_to(run)) for path in run.glob("evals/*/*.npy")}
 
 
+@pytest.mark.slow
 def test_a_report_or_an_export_of_a_damaged_run_is_refused(
     config, workdir, run
 ):
@@ -268,6 +269,7 @@ def test_a_changed_result_is_rewritten(config, workdir, run):
   assert _content(run) == before
 
 
+@pytest.mark.slow
 def test_runs_of_an_older_version_are_read(config, workdir, run):
   result = _read(run / "result.json")
   del result["records"]

@@ -143,6 +143,7 @@ def test_traced_flops_are_the_model_and_its_recomputation(known):
   assert 1.1 < rematerialized.flops / plan.flops < 4 / 3
 
 
+@pytest.mark.slow
 def test_a_mesh_that_splits_positions_is_compared_with_one_that_does_not(eight):
   plan = eight["context"]
   assert plan["groups"] == 2 * 4 and "+" in plan["parameters"]

@@ -152,6 +152,7 @@ def test_equal_texts_have_equal_bits_in_any_row(directory, tmp_path):
   np.testing.assert_array_equal(reordered, actual[order])
 
 
+@pytest.mark.slow
 def test_devices_do_not_change_a_bit(directory, tmp_path):
   texts = _texts(60)
   expected = _embed(directory, texts, tmp_path / "partial").vectors
