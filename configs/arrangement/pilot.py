@@ -8,10 +8,7 @@ The three orders have the same examples. Published: round robin and random are
 alike, and under cluster the loss of a held-out task falls when its nearest
 sibling is trained on (R6), that of one task from 3.08 at step 100 to 1.64 at
 step 160 of 1,800. Tasks differ in how their loss falls (R14, without a rule:
-see the panels of tasks). The similarity that R6 and R7 look at is measured
-after training, for each order:
-
-  python -m zsgen.orders trace ORDER --every=5
+see the panels of tasks).
 
 Below `paper`, the examples are 20 of each task, of as many tasks as the budget
 has room for.

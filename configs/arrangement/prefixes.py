@@ -2,15 +2,13 @@
 
   python -m launch.sweep --config=configs/arrangement/prefixes.py:nano \
     --config.data.path=CLONE
-  python -m zsgen.orders trace ORDER --every=5
   python -m zsgen.reports arrangement workdir
 
 The runs are those of pilot.py, and are not trained again if that sweep is
-finished in the same workdir. The second command measures an order: give it each
-order in workdir/orders, and every as the tier's steps between evaluations.
-Published: the least cosine distance falls when the loss under cluster falls
-(R7), for one task from -0.60 to -0.86 at step 450 of 1,800. The page draws all
-nine distances below the loss.
+finished in the same workdir. The distances of each order are measured when it
+is made (`config.order.trace_every`). Published: the least cosine distance falls
+when the loss under cluster falls (R7), for one task from -0.60 to -0.86 at step
+450 of 1,800. The page draws all nine distances below the loss.
 
 smoke: 3 runs of 20 steps, about 70 seconds of CPU time.
 nano: 9 runs of 60 steps, estimated 2 hours on 2 CPU cores without pilot.py's.

@@ -64,6 +64,7 @@ def base(experiment: str, tier: str) -> Config:
   config.name = f"arrangement_{experiment}_{tier}"
   size.setup(config)
   config.order.budget = size.budget
+  config.order.trace_every = size.every
   config.evals.heldout.every_steps = size.every
   return config
 

@@ -125,6 +125,11 @@ def _check_parts(order: Any, location: str) -> None:
             f"{inner}.{name} is {schema.show(getattr(part, name))}, but an order"
             " with parts, and a part, cannot be arranged anew. Leave it out."
         )
+    if part.trace_every:
+      raise errors.InputError(
+          f"{inner}.trace_every is {part.trace_every}, but only whole orders"
+          " have a trace. Set config.order.trace_every."
+      )
     _check_parts(part, inner)
 
 

@@ -167,6 +167,9 @@ class Order:
   remake_every: int = option(0, low=0, newer=True)
   # The same at these steps, ascending.
   remake_steps: tuple[int, ...] = option((), low=0, newer=True)
+  # Steps between the prefixes of the order whose distances to the held-out
+  # tasks are measured, for the run's page; 0: they are not.
+  trace_every: int = option(0, low=0, machine=True)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -44,8 +44,8 @@ __all__ = [
 ]
 
 # Figures that a run's page can have of an evaluation: means against steps; the
-# curve of each task; the distances of the order's prefixes, if `python -m
-# zsgen.orders trace` measured them.
+# curve of each task; the distances of the order's prefixes, if they were
+# measured (`config.order.trace_every`).
 FIGURES = ("means", "tasks", "distances")
 # What the rows of an evaluator are.
 EXAMPLES, CHOICES = "examples", "choices"

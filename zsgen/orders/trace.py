@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from zsgen.core import artifacts, config, errors
+from zsgen.core import artifacts, config, errors, hosts
 from zsgen.data import store as store_lib
 from zsgen.data import suite
 from zsgen.orders import bigrams, embeddings, measures, prefixes
@@ -108,6 +108,9 @@ def make(
 ) -> Trace:
   """Measures an order and writes its trace, replacing an existing one.
 
+  With several processes, all of them must call this with the same arguments,
+  and the first one writes.
+
   Args:
     order: an order in a workdir that has the embeddings too.
     store: the order's store.
@@ -153,8 +156,11 @@ def make(
   )
   names = [store.tasks[task] for task in tasks]
   path = path_of(order.path, split)
-  _write(path, _table(names, ends, batch_size, measures_by_name), description)
-  return read(path)
+  table = _table(names, ends, batch_size, measures_by_name)
+  if hosts.is_first():
+    _write(path, table, description)
+  hosts.wait("the trace")
+  return Trace(path, description, table)
 
 
 def _vectors(
@@ -182,7 +188,7 @@ def find(order: order_lib.Order, split: str) -> Trace | None:
       set.
   """
   path = path_of(order.path, split)
-  if not path.exists():
+  if not artifacts.fetch(path):
     return None
   trace = read(path)
   for field, expected in (("order", order.fingerprint), ("split", split)):
@@ -293,3 +299,4 @@ def _write(
   sink = pa.BufferOutputStream()
   pq.write_table(table.replace_schema_metadata(metadata), sink)
   artifacts.write_bytes(path, sink.getvalue().to_pybytes())
+  artifacts.publish_files([path])

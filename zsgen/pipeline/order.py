@@ -9,7 +9,7 @@ from zsgen.core import hosts
 from zsgen.data import store as store_lib
 from zsgen.orders import order as order_lib
 from zsgen.pipeline import console as console_lib
-from zsgen.pipeline import score
+from zsgen.pipeline import score, traces
 from zsgen.train import starts
 
 
@@ -21,7 +21,9 @@ def arrange(
     console: console_lib.Console,
     excluded: np.ndarray | None = None,
 ) -> order_lib.Order:
-  """Loads the order of a config; makes it if it is not there.
+  """Loads the order of a config, and makes what is not there yet.
+
+  That is the order itself, and its traces if the config wants them.
 
   Args:
     config: the options.
@@ -49,4 +51,5 @@ def arrange(
     )
   console.log(f"order    {order.path}")
   hosts.agree("order", {"the order's fingerprint": order.fingerprint})
+  traces.trace(config, store, order, console)
   return order

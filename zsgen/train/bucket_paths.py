@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+from typing import NamedTuple
 
 from zsgen.core import artifacts, errors, storage
 from zsgen.train import record_digests, run_copies
@@ -78,8 +79,8 @@ def open_copy(
     return pathlib.Path(text)
   url = storage.check_workdir(text, "the path")
   target = _mount(url, parent)
-  matches, exports, has_sweeps = _contents(target)
-  if not matches and not has_sweeps:
+  contents = _contents(target)
+  if not contents.artifacts and not contents.has_sweeps:
     if sweeps := _open_sweeps(url, parent):
       return sweeps
     raise errors.InputError(
@@ -87,15 +88,17 @@ def open_copy(
         " last part of a run's, or a sweep's, is its name, as in"
         " gs://BUCKET/PATH/runs/NAME."
     )
-  for artifact in matches:
+  for artifact in contents.artifacts:
     if artifact.parent.name == "runs":
       run_copies.pull(artifact)
     elif artifact.parent.name == "populations":
       artifacts.fetch(artifact / artifacts.MANIFEST)
     elif whole or artifact == target or artifact.parent.name in _READ:
       artifacts.exists(artifact)
-  for export in exports if whole else ():
+  for export in contents.exports if whole else ():
     artifacts.exists(export)
+  for file in contents.files if whole else ():
+    artifacts.fetch(file)
   return target
 
 
@@ -143,15 +146,24 @@ def _split(url: str) -> tuple[str, str]:
   return url, ""
 
 
-def _contents(
-    target: pathlib.Path,
-) -> tuple[list[pathlib.Path], list[pathlib.Path], bool]:
-  """Returns what the bucket has at a path.
+class _Contents(NamedTuple):
+  """What a bucket has at a path.
 
-  Returns:
-    Local directories of artifacts, and of exports, and whether there are
-    sweeps.
+  Attributes:
+    artifacts: local directories of artifacts, ascending.
+    exports: those of exports.
+    files: local paths of single files next to artifacts: the traces of orders.
+    has_sweeps: whether there are sweeps.
   """
+
+  artifacts: list[pathlib.Path]
+  exports: list[pathlib.Path]
+  files: list[pathlib.Path]
+  has_sweeps: bool
+
+
+def _contents(target: pathlib.Path) -> _Contents:
+  """Returns what the bucket has at a path."""
   mounted = storage.find(target)
   assert mounted is not None, "the path is mounted"
   bucket, name = mounted
@@ -166,5 +178,9 @@ def _contents(
       for entry in inside
       if entry[3:] == [artifacts.MANIFEST] and entry[2].startswith("export")
   }
-  has_sweeps = any(entry[0] == _SWEEPS for entry in entries)
-  return sorted(matches), sorted(exports), has_sweeps
+  return _Contents(
+      sorted(matches),
+      sorted(exports),
+      sorted(root.joinpath(*entry) for entry in inside if len(entry) == 2),
+      has_sweeps=any(entry[0] == _SWEEPS for entry in entries),
+  )
