@@ -57,7 +57,7 @@ def test_the_report(tmp_path, capsys):
   }
   output = capsys.readouterr().out
   assert "0.020 [0.000, 0.040]" in output
-  assert "E1 step" in output and "not run" in output
+  assert "Z1 step" in output and "not run" in output
   assert str(out / "rewrites.html") in output
   result = json.loads((out / "rewrites.json").read_text())
   arm = result["arms"]["all runs"]
@@ -91,19 +91,19 @@ def test_the_report(tmp_path, capsys):
 
 def test_the_first_experiment_passes_and_fails(tmp_path):
   _write(tmp_path / "a", STEP)
-  assert _states(tmp_path / "a") | {"E1 numbers": "not run"} == {
+  assert _states(tmp_path / "a") | {"Z1 numbers": "not run"} == {
       **dict.fromkeys(_states(tmp_path / "a"), "not run"),
-      **dict.fromkeys(("E1 step", "E1 rank", "E1 control"), "pass"),
-      "E1 plateau": "pass",
+      **dict.fromkeys(("Z1 step", "Z1 rank", "Z1 control"), "pass"),
+      "Z1 plateau": "pass",
   }
   _write(tmp_path / "b", {10: 0.0, 100: 0.4, 1000: 0.9}, control=0.9)
   states = _states(tmp_path / "b")
-  assert states["E1 step"] == states["E1 control"] == "fail"
-  assert states["E1 plateau"] == "fail"
+  assert states["Z1 step"] == states["Z1 control"] == "fail"
+  assert states["Z1 plateau"] == "fail"
   _write(tmp_path / "c", {10: 0.5, 100: 0.0, 300: 0.0})
   states = _states(tmp_path / "c")
-  assert states["E1 rank"] == "fail"
-  assert states["E1 plateau"] == "not run"
+  assert states["Z1 rank"] == "fail"
+  assert states["Z1 plateau"] == "not run"
 
 
 def test_published_numbers_apply_to_the_papers_sizes_only(tmp_path):
@@ -118,13 +118,13 @@ def test_published_numbers_apply_to_the_papers_sizes_only(tmp_path):
   changes = {"model": {**vars(values), **model}}
   _write(tmp_path, {100: 0.0, 600: 0.5}, changes=changes, **sizes)
   # As many examples are seen 50 times: here they are not.
-  assert _states(tmp_path)["E1 numbers"] == "not run"
+  assert _states(tmp_path)["Z1 numbers"] == "not run"
   for path in (tmp_path / "runs").iterdir():
     manifest = artifacts.read_json(path / "manifest.json")
     manifest["batch_size"] = 12_500_000
     del manifest["digest"]
     artifacts.write_manifest(path, manifest)
-  outcome = _outcomes(tmp_path)["E1 numbers"]
+  outcome = _outcomes(tmp_path)["Z1 numbers"]
   assert (outcome.state, outcome.values) == ("fail", "600: 0.500")
 
 
@@ -132,20 +132,20 @@ def test_no_ops(tmp_path):
   for share in (0.1, 0.5):
     _write(tmp_path / "a", STEP, noop_share=share)
   states = _states(tmp_path / "a")
-  assert states["E2 step"] == states["E2 plateau"] == "pass"
+  assert states["Z2 step"] == states["Z2 plateau"] == "pass"
   _write(tmp_path / "b", STEP, noop_share=0.1)
   _write(tmp_path / "b", {**STEP, 300: 0.1, 1000: 0.92}, noop_share=0.5)
   states = _states(tmp_path / "b")
-  assert states["E2 step"] == states["E2 plateau"] == "fail"
+  assert states["Z2 step"] == states["Z2 plateau"] == "fail"
 
 
 def test_the_power_law_is_compared_with_the_even_runs(tmp_path):
   _write(tmp_path / "a", {1000: 0.99}, power_law=2.0)
-  assert _states(tmp_path / "a")["E3"] == "not run"
+  assert _states(tmp_path / "a")["Z3"] == "not run"
   _write(tmp_path / "a", STEP)
-  assert _states(tmp_path / "a")["E3"] == "pass"
+  assert _states(tmp_path / "a")["Z3"] == "pass"
   _write(tmp_path / "a", {1000: 0.9}, power_law=0.03)
-  outcome = _outcomes(tmp_path / "a")["E3"]
+  outcome = _outcomes(tmp_path / "a")["Z3"]
   assert outcome.state == "fail" and "not so" in outcome.values
 
 
@@ -161,10 +161,10 @@ def test_families(tmp_path):
     free |= {"x_length": 9, "y_length": 9, "z_length": 9, "unseen": 10}
     _write(tmp_path, curve, families=families, ks=(3,), **free)
   states = _outcomes(tmp_path)
-  assert states["E1"].state == "not run"
-  assert states["E4 rules"].values == "+0.800"
-  assert states["E4 families"].values == "+0.600"
-  assert states["E4 rules"].state == states["E4 families"].state == "pass"
+  assert states["Z1"].state == "not run"
+  assert states["Z4 rules"].values == "+0.800"
+  assert states["Z4 families"].values == "+0.600"
+  assert states["Z4 rules"].state == states["Z4 families"].state == "pass"
 
 
 def test_occurrences(tmp_path):
@@ -178,24 +178,24 @@ def test_occurrences(tmp_path):
     options = {"occurrences": counts, "heldout_occurrences": (1, 2, 3)}
     _write(tmp_path, curve, **options)
   states = _states(tmp_path)
-  assert states["E1"] == "not run"  # Of (1,): it is tested on others.
-  assert states["E5 mixed"] == states["E5 middle"] == "pass"
+  assert states["Z1"] == "not run"  # Of (1,): it is tested on others.
+  assert states["Z5 mixed"] == states["Z5 middle"] == "pass"
   _write(tmp_path / "b", {500: 0.6, 1000: 0.8}, occurrences=(1, 2, 3))
   for counts in ((1,), (2,), (3,)):
     _write(tmp_path / "b", {500: 0.6, 1000: 0.85}, occurrences=counts)
   states = _states(tmp_path / "b")
-  assert states["E5 mixed"] == states["E5 middle"] == "fail"
+  assert states["Z5 mixed"] == states["Z5 middle"] == "fail"
 
 
 def test_encrypted(tmp_path):
   options = {"noop_share": 0.4, "cipher": 3, "examples": 2000}
   _write(tmp_path, {10: 0.41, 900: 0.8}, **options)
-  assert _states(tmp_path)["E6 half (surrogate)"] == "not run"
+  assert _states(tmp_path)["Z6 half (surrogate)"] == "not run"
   half = {"subsample": 0.5, **options}
   _write(tmp_path, {400: 0.5, 900: 0.79}, **half)
   _write(tmp_path, {900: 0.6}, subsample_power_law=0.2, **half)
   states = _states(tmp_path)
-  assert {states[name] for name in states if "E6" in name} == {"pass"}
+  assert {states[name] for name in states if "Z6" in name} == {"pass"}
 
 
 def test_half_is_reached_between_rules():

@@ -1,6 +1,6 @@
 """Targets on what rules, inputs and answers are like.
 
-The rules are those of the spec of 2402.10891, section 4.2. For E6 it has none:
+The rules are those of the spec of 2402.10891, section 4.2. For Z6 it has none:
 0.05 is the slack here.
 """
 
@@ -15,7 +15,7 @@ _SLACK = 0.05
 
 
 def semantics(arms: Sequence[Arm]) -> list[Outcome]:
-  """Checks E4, Fig. 4: three families carry over to free rules, not one."""
+  """Checks Z4, Fig. 4: three families carry over to free rules, not one."""
   names = ("families", "ks", "heldout_families", "heldout_ks")
   candidates = [arm for arm in targets.varies(arms, *names) if _kinds(arm)]
   three = [arm for arm in candidates if _kinds(arm) == 3]
@@ -25,7 +25,7 @@ def semantics(arms: Sequence[Arm]) -> list[Outcome]:
 
 def _by_rules(three: Sequence[Arm]) -> Outcome:
   """More rules of three families, over all ranges of k."""
-  name = "E4 rules"
+  name = "Z4 rules"
   claim = "three families: most rules - fewest >= 0.3, over k"
   means_by_arm = [means for arm in three if len(means := arm.means()) > 1]
   if not means_by_arm:
@@ -37,7 +37,7 @@ def _by_rules(three: Sequence[Arm]) -> Outcome:
 
 def _by_families(three: Sequence[Arm], single: Sequence[Arm]) -> Outcome:
   """Three families against each single one of the same k and most rules."""
-  name = "E4 families"
+  name = "Z4 families"
   claim = "three families - best single one >= 0.3, most rules"
   margins = [
       arm.means()[largest] - single_arm.means()[largest]
@@ -52,10 +52,10 @@ def _by_families(three: Sequence[Arm], single: Sequence[Arm]) -> Outcome:
 
 
 def occurrences(arms: Sequence[Arm]) -> list[Outcome]:
-  """Checks E5, Table 1: mixed counts are best, then the middle ones."""
+  """Checks Z5, Table 1: mixed counts are best, then the middle ones."""
   claims = {
-      "E5 mixed": "mixed counts best wherever any is above 0.1",
-      "E5 middle": "middle count > extremes at the two largest rules",
+      "Z5 mixed": "mixed counts best wherever any is above 0.1",
+      "Z5 middle": "middle count > extremes at the two largest rules",
   }
   means_by_count = {
       arm.example_run.options.occurrences: arm.means()
@@ -76,18 +76,18 @@ def occurrences(arms: Sequence[Arm]) -> list[Outcome]:
       {i: mixed[0][i] - best[i] for i in wrong}
   ) or format_accuracy(mixed[0])
   if any(best[i] > 0.1 for i in shared):
-    first = decided("E5 mixed", claims["E5 mixed"], not wrong, values)
+    first = decided("Z5 mixed", claims["Z5 mixed"], not wrong, values)
   else:
-    first = missing("E5 mixed", claims["E5 mixed"], "nothing is above 0.1")
-  return [first, _middle(claims["E5 middle"], single, shared[-2:])]
+    first = missing("Z5 mixed", claims["Z5 mixed"], "nothing is above 0.1")
+  return [first, _middle(claims["Z5 middle"], single, shared[-2:])]
 
 
 def encrypted(arms: Sequence[Arm]) -> list[Outcome]:
-  """Checks E6, Fig. 5, on a surrogate: no-ops first, a long tail harms."""
+  """Checks Z6, Fig. 5, on a surrogate: no-ops first, a long tail harms."""
   claims = {
-      "E6 floor (surrogate)": "fewest rules: the share of no-ops",
-      "E6 rise (surrogate)": "more at the most rules",
-      "E6 half (surrogate)": "half evenly harmless, by a long tail harmful",
+      "Z6 floor (surrogate)": "fewest rules: the share of no-ops",
+      "Z6 rise (surrogate)": "more at the most rules",
+      "Z6 half (surrogate)": "half evenly harmless, by a long tail harmful",
   }
   candidates = [arm for arm in arms if arm.example_run.options.cipher]
   complete = [
@@ -126,7 +126,7 @@ def _middle(
 ) -> Outcome:
   """Judges whether the middle count of kinds is better than both ends."""
   if len(single) < 3 or len(rules) < 2:
-    return missing("E5 middle", claim, "fewer than three single counts")
+    return missing("Z5 middle", claim, "fewer than three single counts")
   counts = list(single)
   margins = {
       i: (
@@ -136,7 +136,7 @@ def _middle(
       for i in rules
   }
   is_met = all(value > 0 for value in margins.values())
-  return decided("E5 middle", claim, is_met, format_accuracy(margins))
+  return decided("Z5 middle", claim, is_met, format_accuracy(margins))
 
 
 def _kinds(arm: Arm) -> int:

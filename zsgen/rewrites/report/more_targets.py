@@ -29,7 +29,7 @@ def check(arms: Sequence[Arm]) -> list[Outcome]:
 
 
 def _noop(arms: Sequence[Arm]) -> list[Outcome]:
-  """E2, Fig. 2b: the same step whatever the share of no-ops."""
+  """Z2, Fig. 2b: the same step whatever the share of no-ops."""
   claims = (
       "I50 of has-op inputs within a factor 1.5 over shares",
       f"accuracy of shares within {_SLACK} above the step",
@@ -39,7 +39,7 @@ def _noop(arms: Sequence[Arm]) -> list[Outcome]:
       for arm in targets.varies(arms, "noop_share", "hard_share")
       if 0 < arm.example_run.options.noop_share < 1
   }
-  names = ("E2 step", "E2 plateau")
+  names = ("Z2 step", "Z2 plateau")
   if len(means_by_share) < 2:
     reason = f"{len(means_by_share)} shares of no-ops"
     return [
@@ -90,8 +90,8 @@ def _level(
 
 
 def _power_law(arms: Sequence[Arm]) -> Outcome:
-  """E3, Fig. 3: the effective number of rules decides."""
-  name = "E3"
+  """Z3, Fig. 3: the effective number of rules decides."""
+  name = "Z3"
   claim = "effective rules >= 2 x I50: accuracy >= 0.9; <= 0.5 x I50: <= 0.1"
   candidates = targets.varies(arms, "power_law")
   uneven = [arm for arm in candidates if arm.example_run.options.power_law]
@@ -122,7 +122,7 @@ def _power_law(arms: Sequence[Arm]) -> Outcome:
 
 
 def _robust(arms: Sequence[Arm]) -> Outcome:
-  """E7: the same at the paper's other lengths."""
+  """Z7: the same at the paper's other lengths."""
   claim = "z of 100 or 200: 100 rules fail, 1,000 and 10,000 do not"
   candidates = [
       (arm.example_run.options.z_length, arm.means())
@@ -136,7 +136,7 @@ def _robust(arms: Sequence[Arm]) -> Outcome:
       if {100, 1000, 10_000} <= set(candidate[1])
   ]
   if not candidates:
-    return missing("robustness", claim, "no such runs")
+    return missing("Z7", claim, "no such runs")
   is_met = all(
       means[100] <= targets.LOW
       and min(means[1000], means[10_000]) >= targets.HIGH
@@ -145,7 +145,7 @@ def _robust(arms: Sequence[Arm]) -> Outcome:
   values = "; ".join(
       f"z of {length}: {format_accuracy(means)}" for length, means in candidates
   )
-  return decided("robustness", claim, is_met, values)
+  return decided("Z7", claim, is_met, values)
 
 
 def _list_runs(arms: Sequence[Arm]) -> list[Rewriting]:

@@ -53,11 +53,11 @@ def varies(arms: Sequence[Arm], *names: str) -> list[Arm]:
 
 
 def diversity(arms: Sequence[Arm]) -> list[Outcome]:
-  """Checks E1, Fig. 2a: the step, the plateau, and the control."""
+  """Checks Z1, Fig. 2a: the step, the plateau, and the control."""
   candidates = [arm for arm in varies(arms) if len(arm.runs) > 1]
   if not candidates:
     claim = "a step in the number of rules"
-    return [missing("E1", claim, "no runs of several numbers of rules")]
+    return [missing("Z1", claim, "no runs of several numbers of rules")]
   outcomes = []
   for arm in candidates:
     suffix = f", {arm.label}" if len(candidates) > 1 else ""
@@ -110,16 +110,16 @@ def _step(means: Mapping[int, float]) -> Outcome:
   values = format_accuracy(means)
   if steps:
     values = f"{steps[0][0]:,} to {steps[0][1]:,}"
-  return decided("E1 step", claim, bool(steps), values)
+  return decided("Z1 step", claim, bool(steps), values)
 
 
 def _plateau(arm: Arm, means: Mapping[int, float]) -> Outcome:
   """Judges the accuracy with one example a rule."""
   claim, every = "one example a rule: >= 0.95", arm.example_run.example_count
   if every not in means:
-    return missing("E1 plateau", claim, f"no run of {every:,} rules")
+    return missing("Z1 plateau", claim, f"no run of {every:,} rules")
   value = means[every]
-  return decided("E1 plateau", claim, value >= 0.95, f"{value:.3f}")
+  return decided("Z1 plateau", claim, value >= 0.95, f"{value:.3f}")
 
 
 def _monotone(means: Mapping[int, float]) -> Outcome:
@@ -127,8 +127,8 @@ def _monotone(means: Mapping[int, float]) -> Outcome:
   claim = "rank correlation of rules and accuracy >= 0.9"
   correlation = measures.rank_correlation(means)
   if correlation is None:
-    return decided("E1 rank", claim, False, "accuracy is the same everywhere")
-  return decided("E1 rank", claim, correlation >= 0.9, f"{correlation:.3f}")
+    return decided("Z1 rank", claim, False, "accuracy is the same everywhere")
+  return decided("Z1 rank", claim, correlation >= 0.9, f"{correlation:.3f}")
 
 
 def _control(arm: Arm, means: Mapping[int, float]) -> Outcome:
@@ -142,9 +142,9 @@ def _control(arm: Arm, means: Mapping[int, float]) -> Outcome:
   seen_means = arm.means(rewrites_runs.SEEN_SPLIT)
   relevant = {i: value for i, value in seen_means.items() if i in below}
   if not relevant:
-    return missing("E1 control", claim, "no such run")
+    return missing("Z1 control", claim, "no such run")
   return decided(
-      "E1 control",
+      "Z1 control",
       claim,
       min(relevant.values()) >= 0.95,
       format_accuracy(relevant),
@@ -155,7 +155,7 @@ def _numbers(arm: Arm, means: Mapping[int, float]) -> Outcome:
   """Judges the paper's own numbers, at the paper's sizes."""
   claim = "Fig. 2a's numbers"
   if not at_paper_size(arm):
-    return missing("E1 numbers", claim, "not the paper's sizes")
+    return missing("Z1 numbers", claim, "not the paper's sizes")
   wrong = {
       rules: value
       for rules, value in means.items()
@@ -163,5 +163,5 @@ def _numbers(arm: Arm, means: Mapping[int, float]) -> Outcome:
       if first <= rules <= last and not low <= value <= high
   }
   return decided(
-      "E1 numbers", claim, not wrong, format_accuracy(wrong or means)
+      "Z1 numbers", claim, not wrong, format_accuracy(wrong or means)
   )
