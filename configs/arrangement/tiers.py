@@ -150,6 +150,20 @@ def settings(tier: str) -> dict[str, Options]:
   }
 
 
+def near_random_far(tier: str, **options: Any) -> dict[str, Options]:
+  """Returns the orders NFT, RT and FFT of an arrangement that sorts examples.
+
+  Args:
+    tier: a name in `TIERS`; in `paper`, ties and draws are as released.
+    **options: the arrangement and its options.
+  """
+  picks = {"NFT": "nearest", "RT": "random", "FFT": "farthest"}
+  return {
+      name: {**options, "pick": pick, "as_released": tier == "paper"}
+      for name, pick in picks.items()
+  }
+
+
 def released(name: str, budget: int) -> Options:
   """Returns a setting of the released code, cut to the budget."""
   order = {"arrangement": "released", "setting": name, "budget": budget}

@@ -28,13 +28,5 @@ def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
   config = tiers.base("transport", tier)
   if tier == "paper":
     tiers.sample_each_task(config)
-  picks = {"NFT": "nearest", "RT": "random", "FFT": "farthest"}
-  orders = {
-      name: {
-          "arrangement": "transport",
-          "pick": pick,
-          "as_released": tier == "paper",
-      }
-      for name, pick in picks.items()
-  }
+  orders = tiers.near_random_far(tier, arrangement="transport")
   return tiers.sweep_orders(config, orders, tier)

@@ -28,14 +28,5 @@ def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
   config = tiers.base("wsd", tier)
   if tier == "paper":
     tiers.sample_each_task(config)
-  picks = {"NFT": "nearest", "RT": "random", "FFT": "farthest"}
-  orders = {
-      name: {
-          "arrangement": "similarity",
-          "measure": "wsd",
-          "pick": pick,
-          "as_released": tier == "paper",
-      }
-      for name, pick in picks.items()
-  }
+  orders = tiers.near_random_far(tier, arrangement="similarity", measure="wsd")
   return tiers.sweep_orders(config, orders, tier)
