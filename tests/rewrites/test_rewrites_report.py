@@ -375,6 +375,42 @@ def test_exact_match_by_position(tmp_path):
   assert "where x begins" in (page.parent / "rewrites.md").read_text("utf-8")
 
 
+def test_exact_match_by_the_first_letter_of_x(tmp_path):
+  options = {"rules": 4, "examples": 10, "unseen": 300, "seen": 0}
+  options |= {"noop_share": 0.25, "letters": 12, "distinct": "pair"}
+  options |= {"x_length": 2, "y_length": 2, "z_length": 8}
+  config = rewriting.config(**options)
+  store = prepare.prepare(tmp_path / "stores", config.data, 0)
+  path = rewriting.write(tmp_path, 0.5, store=store.path, **options)
+  ids = store.split_ids("unseen")
+  groups = []
+  for prompt, _ in store.texts(ids):
+    rule, z = prompt.strip().split("\n\n")
+    x = rule.split(" -> ")[0]
+    rest = z.replace(x, "#", 1)  # No letter.
+    if rest == z:
+      groups.append("none")
+    elif x[0] not in rest:
+      groups.append("nowhere else")
+    else:
+      is_before = rest.find(x[0]) < rest.find("#")
+      groups.append("before x" if is_before else "only after x")
+  groups = np.array(groups)
+  assert set(groups) == {"none", *rewrites_errors.FIRST_LETTERS}
+  # A model that takes the first letter for x; every third is wrong anyway.
+  wrong = (groups == "before x") | (np.arange(len(ids)) % 3 == 0)
+  _judged(path, ids, wrong)
+  (run,), _ = rewrites_runs.find([path])
+  assert rewrites_errors.by_first_letter(run) == pytest.approx(
+      {
+          name: 1 - wrong[groups == name].mean()
+          for name in rewrites_errors.FIRST_LETTERS
+      }
+  )
+  page, _, _ = rewrites.write([path])
+  assert "first letter of x is" in (page.parent / "rewrites.md").read_text()
+
+
 def test_exact_match_by_family(tmp_path):
   options = {
       "rules": 4,

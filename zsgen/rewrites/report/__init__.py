@@ -88,6 +88,7 @@ def _tables(arms: Sequence[Arm]) -> list[grids.Grid]:
       ),
       rewrites_answers.wrong(arms),
       rewrites_answers.positions(arms),
+      rewrites_answers.first_letters(arms),
       rewrites_answers.categories(arms),
   ]
   return [table for table in grids_built if table is not None]

@@ -1,6 +1,6 @@
 """Tables of what answers to unseen rules are like."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -8,6 +8,7 @@ from zsgen.reports import grids
 from zsgen.rewrites.report import errors as rewrites_errors
 from zsgen.rewrites.report import tables as rewrites_tables
 from zsgen.rewrites.report.arms import Arm
+from zsgen.rewrites.report.runs import Rewriting
 
 
 def wrong(arms: Sequence[Arm]) -> grids.Grid | None:
@@ -52,24 +53,46 @@ def categories(arms: Sequence[Arm]) -> grids.Grid | None:
 
 def positions(arms: Sequence[Arm]) -> grids.Grid | None:
   """Tabulates exact match by the position of x; None without any store."""
+  return _by_group(
+      arms,
+      rewrites_errors.by_position,
+      rewrites_errors.FIFTHS,
+      "Exact match (share) by where x begins in the input, means over seeds",
+      "Fifths of the positions at which x may begin, from the left.",
+  )
+
+
+def first_letters(arms: Sequence[Arm]) -> grids.Grid | None:
+  """Tabulates exact match by where else x's first letter is; None as above."""
+  return _by_group(
+      arms,
+      rewrites_errors.by_first_letter,
+      rewrites_errors.FIRST_LETTERS,
+      "Exact match (share) by where else in the input the first letter of x is,"
+      " means over seeds",
+      "A model that looks for the first letter of x instead of for all of x is"
+      " worse where this letter is before x.",
+  )
+
+
+def _by_group(
+    arms: Sequence[Arm],
+    measure: Callable[[Rewriting], Mapping[str, float]],
+    names: Sequence[str],
+    title: str,
+    note: str,
+) -> grids.Grid | None:
+  """Tabulates exact match by groups of inputs with x; None without any store."""
   rows = []
   for arm, rules, by_seed in rewrites_tables.iterate_rules(arms):
-    matches = [rewrites_errors.by_position(run) for run in by_seed.values()]
+    matches = [measure(run) for run in by_seed.values()]
     if any(matches):
-      means = (
-          _mean(match.get(name) for match in matches)
-          for name in rewrites_errors.FIFTHS
-      )
+      means = (_mean(match.get(name) for match in matches) for name in names)
       rows.append([arm.label, f"{rules:,}", *means])
   if not rows:
     return None
-  return rewrites_tables.grid(
-      arms,
-      "Exact match (share) by where x begins in the input, means over seeds",
-      ("", "rules", *rewrites_errors.FIFTHS),
-      rows,
-      "Fifths of the positions at which x may begin, from the left.",
-  )
+  header = ("", "rules", *names)
+  return rewrites_tables.grid(arms, title, header, rows, note)
 
 
 def _means(shares: Sequence[Mapping[str, float]]) -> list[str]:

@@ -1,7 +1,7 @@
 """What is wrong with written answers to rewrites (spec of 2402.10891, 5.3)."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 import json
 import pathlib
 from typing import NamedTuple
@@ -24,6 +24,8 @@ CLASSES = (
 )
 # Of the positions at which x may begin, from the left.
 FIFTHS = ("1st fifth", "2nd", "3rd", "4th", "5th")
+# Where the first letter of x is in the input, outside of x.
+FIRST_LETTERS = ("nowhere else", "only after x", "before x")
 
 
 class Question(NamedTuple):
@@ -102,17 +104,63 @@ def by_position(run: rewrites_runs.Rewriting) -> dict[str, float]:
     Values by fifths of the positions at which x may begin, from the left;
     inputs without x are in none. {} without the store.
   """
+  positions = run.options.z_length - run.options.x_length + 1
+
+  def fifth(question: Question) -> int:
+    """Returns the number of the fifth in which x begins, or -1."""
+    begin = question.z.find(question.x)
+    return -1 if begin < 0 else begin * len(FIFTHS) // positions
+
+  return _by_group(run, FIFTHS, fifth)
+
+
+def by_first_letter(run: rewrites_runs.Rewriting) -> dict[str, float]:
+  """Returns exact match on unseen rules by where else x's first letter is.
+
+  A model that looks for the first letter of x, instead of for all of x, is
+  worse where this letter is before x.
+
+  Returns:
+    Values by `FIRST_LETTERS`; inputs without x are in none. {} without the
+    store.
+  """
+
+  def place(question: Question) -> int:
+    """Returns an index in `FIRST_LETTERS`, or -1 without x."""
+    before, found, after = question.z.partition(question.x)
+    if not found:
+      return -1
+    first = question.x[0]
+    return 2 if first in before else int(first in after)
+
+  return _by_group(run, FIRST_LETTERS, place)
+
+
+def _by_group(
+    run: rewrites_runs.Rewriting,
+    names: Sequence[str],
+    group: Callable[[Question], int],
+) -> dict[str, float]:
+  """Returns exact match on unseen rules by groups of questions.
+
+  Args:
+    run: the run.
+    names: those of the groups.
+    group: returns the index of a question's group, or -1 for none.
+
+  Returns:
+    Values by name, of groups that have questions; {} without the store.
+  """
   if (unseen := _unseen(run)) is None:
     return {}
   store, ids, right = unseen
-  positions = run.options.z_length - run.options.x_length + 1
-  questions = [_parse_question(*text) for text in store.texts(ids)]
-  begins = np.array([q.z.find(q.x) for q in questions])
-  fifth = np.where(begins < 0, -1, begins * len(FIFTHS) // positions)
+  groups = np.array(
+      [group(_parse_question(*text)) for text in store.texts(ids)]
+  )
   return {
-      name: float(right[fifth == i].mean())
-      for i, name in enumerate(FIFTHS)
-      if (fifth == i).any()
+      name: float(right[groups == i].mean())
+      for i, name in enumerate(names)
+      if (groups == i).any()
   }
 
 
