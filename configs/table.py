@@ -2,10 +2,10 @@
 
   python -m zsgen.main --config=configs/table.py --config.data.path=FILE
 
-FILE has rows such as {"task": "rhymes", "input": "moon", "target": "June"}. If
-your columns have other names, set --config.data.fields.target=answer; if rows
-have no tasks, --config.data.fields.task= (docs/data.md). A tenth of the tasks,
-drawn by the seed, is held out; to change this share, set
+FILE has rows such as {"task": "rhymes", "input": "moon", "target": "June"}. For
+columns with other names, set --config.data.fields.target=answer and so on; for
+rows without tasks, --config.data.fields.task= (docs/data.md). A tenth of the
+tasks, drawn by the seed, is held out; to change this share, set
 --config.data.heldout.heldout.share=0.2. Trains on 1,600 examples (100 steps).
 If the file has fewer training examples, or to train on all of them, add
 --config.order.budget=-1.
