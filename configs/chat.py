@@ -1,13 +1,13 @@
-"""TMT on conversations, with a held-out share.
+"""TMT on conversations, with a share of them held out.
 
   python -m zsgen.main --config=configs/chat.py --config.data.path=DIR
 
-DIR has one or several files in ShareGPT's or OpenAI's format (docs/data.md).
+DIR has one or more files in the format of ShareGPT or OpenAI (docs/data.md).
 Trains 100 steps of 16 conversations, nearest first, from the embedded base,
-with a loss on every answer. With 6,885 conversations of one turn (GPTeacher,
-self-instruct), expect, with --config.data.border=released, a held-out loss of
-7.66 nats per byte before training and 3.19 at step 20, in 2.1 GB; by default
-7.60 before training.
+with a loss on every answer. With 6,885 single-turn conversations (GPTeacher,
+self-instruct) and --config.data.border=released, expect a held-out loss of 7.66
+nats per byte before training and 3.19 at step 20, in 2.1 GB; with the default
+border, 7.60 before training.
 """
 
 import ml_collections
@@ -21,7 +21,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.name = "chat"
   config.data.source = "chat"
   config.data.heldout = {"heldout": {"share": 0.05}}
-  # All conversations are one task.
+  # All conversations are one task, and caps apply to each task.
   config.data.train_instances = 1_000_000
   config.data.heldout_instances = 200
   config.data.template = "chat"

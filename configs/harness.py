@@ -1,17 +1,18 @@
-"""Tasks of lm-evaluation-harness, without torch, on parameters as they are.
+"""Runs tasks of lm-evaluation-harness without torch and without training.
 
   pip install 'zsgen[harness,hf]' && make base
   python -m zsgen.main --config=configs/harness.py --stage=evaluate
 
-Evaluates 100 examples of three tasks, whose data comes from the hub. For
-another model, name its directory, or its name on the hub, after a colon; for a
-run that was trained from it, add the run:
+Evaluates at most 100 examples of each of three tasks, whose data comes from the
+hub. To evaluate another model, give its directory, or its name on the hub,
+after a colon; to evaluate a run that was trained from it, add the run:
 
   python -m zsgen.main --config=configs/harness.py:HuggingFaceTB/SmolLM2-1.7B \
       --stage=evaluate --config.model.init=run:DIR@STEP
 
-The suite that is prepared only brings the tokenizer. Expect a table with the
-settings of BOS and chat template below it (docs/evaluations.md).
+The embedded suite is prepared only to provide the tokenizer. Expect a table of
+results, with the settings of BOS and chat template below it
+(docs/evaluations.md).
 """
 
 import ml_collections

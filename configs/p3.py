@@ -5,10 +5,10 @@
 DIR has train.jsonl and heldout.jsonl with rows of task, inputs_pretokenized and
 targets_pretokenized, or a directory for each template (docs/data.md). Trains
 100 steps of 16 examples, nearest first, from the embedded base. With 276
-training templates (27,039 rows) and 47 held-out ones of COPA, CB, WSC and RTE,
-expect, with --config.data.border=released, a held-out loss of 6.41 nats per
-byte before training and 3.50 at step 20, in 3.8 GB. With 2,048 bytes, 20% of
-the prompts lose their middle.
+training templates (27,039 rows), 47 held-out templates of COPA, CB, WSC and RTE
+and --config.data.border=released, expect a held-out loss of 6.41 nats per byte
+before training and 3.50 at step 20, in 3.8 GB. At 2,048 bytes, 20% of the
+prompts have their middle cut out.
 """
 
 import ml_collections
@@ -21,7 +21,7 @@ def get_config() -> ml_collections.ConfigDict:
   config = zsgen.default_config()
   config.name = "p3"
   config.data.source = "p3"
-  config.data.prompt = "joined"  # A row's input is a whole prompt.
+  config.data.prompt = "joined"  # A row's input is a complete prompt.
   config.data.train_instances = 100
   config.data.heldout_instances = 5
   config.data.truncate = "prompt"

@@ -2,11 +2,11 @@
 
   python -m zsgen.main --config=configs/pretrain_tiny.py --stage=export
 
-Trains 2,600 steps of 32 texts (14 million bytes): 44 minutes and 1.3 GB on 2
+Trains 2,600 steps of 32 texts (14 million bytes), in 44 minutes and 1.3 GB on 2
 busy CPU cores. Expect a held-out loss of 5.57 nats per byte before training,
-0.86 at step 400 and 0.447 at the end. The texts state facts and show skills in
-prose, without the suite's instructions (tests/data/test_worlds.py). The
-bfloat16 export is zsgen/assets/tiny.
+0.86 at step 400 and 0.447 at the end. The texts state facts and demonstrate
+skills in prose, without the suite's instructions (tests/data/test_worlds.py).
+The bfloat16 export is zsgen/assets/tiny.
 """
 
 import ml_collections

@@ -2,9 +2,9 @@
 
   python -m launch.sweep --config=configs/probe.py
 
-trains two orders with 3 seeds on the embedded suite, from the embedded base, 60
-steps each. The losses of the sample are evaluated every 5 steps, and right
-before and right after each step that consumes one of its examples.
+Trains two orders with 3 seeds on the embedded suite, from the embedded base,
+for 60 steps each. The losses of the sample are evaluated every 5 steps, and
+right before and right after each step that consumes one of its examples.
 docs/beyond.md has the figure.
 """
 

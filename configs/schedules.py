@@ -1,12 +1,12 @@
-"""Crosses three orders with three schedules, with averages of parameters.
+"""Crosses three orders with three schedules, and averages parameters.
 
   python -m launch.sweep --config=configs/schedules.py
 
-trains 9 points with 3 seeds on the embedded suite, from the embedded base: 27
-runs of 120 steps, in 20 minutes on 2 cores. Beside the parameters, their
-exponential moving average and the mean of their last 5 snapshots are evaluated
-(`heldout@ema`, `heldout@mean`). docs/beyond.md has the tables; expect a final
-loss of 0.698 for `random` with the cosine schedule.
+Trains 9 points with 3 seeds on the embedded suite, from the embedded base: 27
+runs of 120 steps, in 20 minutes on 2 cores. In addition to the parameters,
+their exponential moving average and the mean of their last 5 snapshots are
+evaluated (`heldout@ema`, `heldout@mean`). docs/beyond.md has the tables; expect
+a final loss of 0.698 for `random` with the cosine schedule.
 """
 
 import ml_collections

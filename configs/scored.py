@@ -1,12 +1,12 @@
-"""Sorts examples by the model's own losses, once or again while it trains.
+"""Sorts examples by the model's own losses, before or also during training.
 
   python -m launch.sweep --config=configs/scored.py
 
-trains 5 orders with 3 seeds on the embedded suite, from the embedded base, 60
-steps each: the same 960 examples in random order; the easiest first, or the
-hardest first, by the losses of the base; and the same with what is left sorted
-again at steps 20 and 40, by the losses at that time. docs/beyond.md has the
-curves.
+Trains 5 orders with 3 seeds on the embedded suite, from the embedded base, for
+60 steps each. All of them have the same 960 examples: in random order; easiest
+first and hardest first, by the losses of the base; and the latter two with the
+remaining examples sorted again at steps 20 and 40, by the losses at that step.
+docs/beyond.md has the curves.
 """
 
 import ml_collections
@@ -28,7 +28,7 @@ def get_config() -> ml_collections.ConfigDict:
   """Returns the experiment that all points share, and the section `sweep`."""
   config = config_lib.defaults()
   config.name = "scored"
-  config.data.train_instances = 20  # Of 51 tasks: 1,020 losses are computed.
+  config.data.train_instances = 20  # 51 tasks: 1,020 losses.
   config.order.embedder = ""
   config.order.arrangement = "random"
   config.order.budget = 960

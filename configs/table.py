@@ -2,12 +2,13 @@
 
   python -m zsgen.main --config=configs/table.py --config.data.path=FILE
 
-FILE has rows such as {"task": "rhymes", "input": "moon", "target": "June"}.
-For other column names, set --config.data.fields.target=answer; for rows without
-tasks, --config.data.fields.task= (docs/data.md). A tenth of the tasks is held
-out, drawn with the seed; to change it, --config.data.heldout.heldout.share=0.2.
-Trains on 1,600 examples (100 steps). For a file with fewer training examples,
-or to train on all of them, add --config.order.budget=-1.
+FILE has rows such as {"task": "rhymes", "input": "moon", "target": "June"}. For
+columns with other names, set --config.data.fields.target=answer and so on; for
+rows without tasks, --config.data.fields.task= (docs/data.md). A tenth of the
+tasks, drawn by the seed, is held out; to change this share, set
+--config.data.heldout.heldout.share=0.2. Trains on 1,600 examples (100 steps).
+If the file has fewer training examples, or to train on all of them, add
+--config.order.budget=-1.
 """
 
 import ml_collections

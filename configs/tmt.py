@@ -3,9 +3,10 @@
   python -m zsgen.main --config=configs/tmt.py
 
 Trains 120 steps of 16 examples from the embedded base on 70 small tasks, and
-evaluates two held-out sets every 10 steps: under a minute and 1 GB on 2 CPU
+evaluates two held-out sets every 10 steps, in under a minute and 1 GB on 2 CPU
 cores. Expect (seed 0) a held-out loss of 2.769 before training, 1.14 at step 10
-and 0.749 at the end; for the held-out family 2.055 and 1.348.
+and 0.749 at the end; on the held-out family, 2.055 before training and 1.348 at
+the end.
 """
 
 import ml_collections

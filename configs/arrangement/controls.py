@@ -10,18 +10,20 @@ them with `uniform`.
   uniform         drawn from the whole pool with equal probability
   matched         random, with the lengths of near_rounds at the same positions
   near_rounds     TMT, which is MIN of settings.py
-  near_shuffled   TMT, shuffled within each round: neighbours share no task
-  near_random     TMT's examples in random order
+  near_shuffled   TMT, shuffled within each round, so that tasks are mixed
+  near_random     the examples of near_rounds in random order
   far_shuffled    farthest first, shuffled within each round
-  near_prompt     TMT that does not look at answers
+  near_prompt     TMT that compares prompts only, without answers
   near_ngram      TMT by word n-grams instead of MiniLM
 
-If uniform is better than near_rounds, looking at the held-out set does not pay;
-if near_random is as good, its effect is one of the set, not of the sequence.
+If uniform is better than near_rounds, using the held-out set does not pay off;
+if near_random is as good as near_rounds, the effect comes from the set of
+examples and not from their sequence.
 
-If settings.py is finished in the same workdir, the page compares its arms with
-these, too. No target is about them, and nothing is published. In nano, expect
-2.26 for uniform at the end, from 4.22; the others were not run (docs/papers.md).
+If settings.py is finished in the same workdir, the page also compares these
+arms with those of settings.py. No target is about the controls, and nothing is
+published about them. In nano, expect a final loss of 2.26 for uniform, down
+from 4.22; the other arms were not run (docs/papers.md).
 
 smoke: 8 runs of 20 steps, all by n-grams, about 3 minutes of CPU time.
 nano: 24 runs of 60 steps, estimated 5 hours on 2 CPU cores.

@@ -4,26 +4,26 @@
     --config.data.path=CLONE
   python -m zsgen.reports arrangement workdir
 
-Random order, with an evaluation of the loss and of written answers (ROUGE-1,
-ROUGE-L, exact match) every few steps. Published: at least 80% of the fall of
-the loss comes in the first 50 of 1,800 steps (R1), on Natural Instructions from
-4.06 to 0.95; scores jump as early, ROUGE-L from 0.09 to 0.39, and then vary
-without a trend (R2). `released_border` leaves the space before an
-answer at the end of the prompt, as the released code does; part of the early
-fall is then the tokenizer's.
+Trains in random order, and evaluates the loss and written answers (ROUGE-1,
+ROUGE-L, exact match) every few steps. Published: at least 80% of the drop in
+loss happens in the first 50 of 1,800 steps (R1), on Natural Instructions from
+4.06 to 0.95. Scores increase just as early, ROUGE-L from 0.09 to 0.39, and then
+vary without a trend (R2). The arm `released_border` leaves the space before an
+answer at the end of the prompt, as the released code does; part of its early
+drop is due to tokenization.
 
-Tasks with short answers are learned first (R5). With a reward model, the
-answers also have rewards, which rise and level off (R3), and are higher for
-correct answers than for wrong ones (R4):
+Tasks with short answers are learned first (R5). With a reward model, answers
+also have rewards, which increase and level off (R3), and are higher for correct
+answers than for wrong ones (R4):
 
   --config=configs/arrangement/early.py:paper,openbmb/UltraRM-13b
 
-That is a directory in Hugging Face's layout with safetensors, or a name on the
-hub. For a model with a chat template of its own, add
+The reward model is a directory in Hugging Face's layout with safetensors, or a
+name on the hub. If it has a chat template of its own, add
 
   --config.evals.written.form=template
 
-In mini and paper, three data sets have a path each, instead of
+mini and paper have three data sets. Give the path of each instead of
 --config.data.path:
 
   --config=configs/arrangement/early.py:mini,niv2=CLONE,p3=DIR,flan_mini=DIR
@@ -42,9 +42,9 @@ from zsgen.core import errors
 
 tiers = zsgen.load_beside(__file__, "tiers.py")
 
-# The share of the steps in which R1 looks for the fall of the loss.
+# The first share of the steps, in which R1 looks for the drop in loss.
 _ONSET = 0.03
-# Data sets beside the tier's own. Two devices trained on those of the paper.
+# Data sets other than the tier's own. The paper used two devices for these.
 _P3 = {
     "source": "p3",
     "prompt": "joined",
@@ -58,14 +58,14 @@ _NIV2 = {
     "train_instances": 100,
 }
 _FLAN_MINI = {"source": "flan_mini", "draw": "first_shuffle"}
-# Written answers of tiers: few and short ones, because an untrained model does not
-# end them; and as the released code draws them.
+# Options of written answers by tier: in smoke few and short ones, because an
+# untrained model does not end them; in paper drawn as in the released code.
 _WRITTEN = {
     "smoke": {"max_examples": 15, "max_new_tokens": 16},
     "paper": {"max_examples": 120, "draw": 0, "decoding": "released"},
 }
 _TWO_DEVICES = {"train": {"loss_groups": 2}}
-# Options by data set, of which the first is the tier's own.
+# Options by tier and data set; the first data set is the tier's own.
 DATA = {
     "smoke": {"synth": {}},
     "nano": {"niv2": {}},
@@ -86,8 +86,8 @@ def get_config(argument: str = "smoke") -> ml_collections.ConfigDict:
   """Returns a sweep over data sets and both borders.
 
   Args:
-    argument: smoke, nano, mini or paper; and, after commas, DATA=PATH for
-      paths of data sets, and a reward model, to have the answers scored by it.
+    argument: smoke, nano, mini or paper; then, separated by commas, DATA=PATH
+      for the path of a data set, and a reward model that scores the answers.
 
   Raises:
     InputError: the tier has no such data set.
@@ -128,8 +128,8 @@ def get_config(argument: str = "smoke") -> ml_collections.ConfigDict:
 def _set_order(config: ml_collections.ConfigDict, tier: str) -> int:
   """Sets random order; returns the number of examples.
 
-  They are those of `pilot` in the tier paper. Otherwise they are twice those of
-  the other experiments, because the onset is 3% of the steps.
+  In the tier paper, they are the examples of `pilot`. In other tiers there are
+  twice as many as in other experiments, because the onset is 3% of the steps.
   """
   if tier == "paper":
     tiers.sample_first(config)
@@ -144,6 +144,6 @@ def _set_order(config: ml_collections.ConfigDict, tier: str) -> int:
 def _point(
     options: Mapping[str, Any], border: str, path: str | None
 ) -> dict[str, Any]:
-  """Returns the options of a data set with a border and, if any, a path."""
+  """Returns the options of a data set, with a border and, if given, a path."""
   data = {**options.get("data", {}), "border": border}
   return {**options, "data": data if path is None else {**data, "path": path}}

@@ -4,9 +4,9 @@
     --config.data.path=CLONE
   python -m zsgen.reports arrangement workdir
 
-Both orders have the same examples, nearest first. Published losses at the end:
-fine 0.94, coarse 1.06, from 2.35; coarse is lower between steps 45 and 230 of
-1,800 (R9).
+Both orders have the same examples, nearest first. Published final losses: fine
+0.94, coarse 1.06, down from 2.35; between steps 45 and 230 of 1,800, coarse has
+the lower loss (R9).
 
 smoke: 2 runs of 20 steps, about 50 seconds of CPU time.
 nano: 6 runs of 60 steps, estimated 80 minutes on 2 CPU cores.

@@ -4,14 +4,14 @@
     --config.data.path=CLONE
   python -m zsgen.reports arrangement workdir
 
-The three orders have the same examples. Published: round robin and random are
-alike, and under cluster the loss of a held-out task falls when its nearest
-sibling is trained on (R6), that of one task from 3.08 at step 100 to 1.64 at
-step 160 of 1,800. Tasks differ in how their loss falls (R14, without a rule:
-see the panels of tasks).
+The three orders have the same examples. Published: round robin and random
+behave alike; under cluster, the loss of a held-out task drops when its nearest
+sibling is trained on (R6), for one task from 3.08 at step 100 to 1.64 at step
+160 of 1,800. Tasks differ in how their loss drops (R14, which has no rule: see
+the panels of tasks).
 
-Below `paper`, the examples are 20 of each task, of as many tasks as the budget
-has room for.
+In the tiers below `paper`, the orders have 20 examples of each of as many tasks
+as the budget has room for.
 
 smoke: 3 runs of 20 steps, 70 seconds of CPU time.
 nano: 9 runs of 60 steps, estimated 2 hours on 2 CPU cores.

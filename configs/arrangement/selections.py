@@ -1,4 +1,4 @@
-"""E9: which examples of each task: polar, uniform or first (released code only).
+"""E9: selections from each task: polar, uniform, first (released code only).
 
   python -m launch.sweep --config=configs/arrangement/selections.py:nano \
     --config.data.path=CLONE
@@ -8,8 +8,8 @@
   uniform  every n-th example of each task, by distance
   first    the first examples of each task
 
-All are then sorted by WSD, nearest first, and cut to one length. Nothing is
-published about them, and no target is.
+Each selection is then sorted by WSD, nearest first, and cut to the same length.
+Nothing is published about these selections, and no target is about them.
 
 smoke: 3 runs of 20 steps, about 70 seconds of CPU time.
 nano: 9 runs of 60 steps, estimated 2 hours on 2 CPU cores.

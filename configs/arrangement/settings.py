@@ -4,16 +4,16 @@
     --config.data.path=CLONE
   python -m zsgen.reports arrangement workdir
 
-NFT has the near half of its examples first and the far half, backwards, after
-it; FFT is the other way round, RT the same set shuffled; MIN is near only, MAX
-far only. NFT is MIN and FFT is MAX until half of the steps. The published
-losses at the end are MIN 0.51, NFT 0.52, RT 0.58, FFT 0.60, MAX 0.84 (target
-R13).
+NFT has the near half of its examples first, followed by the far half backwards;
+FFT has the far half first, followed by the near half backwards. RT is the same
+set, shuffled. MIN has near examples only, MAX far ones only. In the first half
+of the steps, NFT is the same as MIN, and FFT the same as MAX. Published final
+losses: MIN 0.51, NFT 0.52, RT 0.58, FFT 0.60, MAX 0.84 (target R13).
 
 smoke: 5 runs of 20 steps, about 2 minutes of CPU time.
-nano: 15 runs of 60 steps, 4 hours on 2 CPU cores. Expect 2.32 for MIN, 2.33
-for RT, 2.35 for NFT, 2.38 for FFT and 2.53 for MAX at the end, from 4.22: R13
-fails, because RT is below NFT (docs/papers.md).
+nano: 15 runs of 60 steps, 4 hours on 2 CPU cores. Expect final losses of 2.32
+for MIN, 2.33 for RT, 2.35 for NFT, 2.38 for FFT and 2.53 for MAX, down from
+4.22: R13 fails, because RT is below NFT (docs/papers.md).
 tiers.py describes mini and paper.
 """
 

@@ -1,12 +1,13 @@
-"""E7: early and late rounds of TMT alone (sec. 4.2).
+"""E7: training on early or late rounds of TMT alone (sec. 4.2).
 
   python -m launch.sweep --config=configs/arrangement/slices.py:nano \
     --config.data.path=CLONE
   python -m zsgen.reports arrangement workdir
 
-Each run trains on five consecutive rounds of nearest picks. Published losses at
-the end: 0.61, 0.62, 0.65, 0.68, 0.69, 0.68 (R12). Every slice is cut to the
-same number of examples, so that all runs have the same steps.
+Each run trains on five consecutive rounds of nearest picks. Published final
+losses, from the earliest rounds to the latest: 0.61, 0.62, 0.65, 0.68, 0.69,
+0.68 (R12). All slices are cut to the same number of examples, so that all runs
+have the same number of steps.
 
 smoke: 6 runs of 10 steps, about 2 minutes of CPU time.
 nano: 18 runs of 40 steps, estimated 2.5 hours on 2 CPU cores.

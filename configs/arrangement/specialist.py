@@ -4,9 +4,9 @@
     --config.data.path=CLONE
   python -m zsgen.reports arrangement workdir
 
-For each of three held-out tasks, TMT towards that task alone and a uniform
-draw; the held-out set is that task. Nothing is published about it, and no
-target is about it.
+For each of three held-out tasks, compares TMT towards that task alone with a
+uniform draw; the held-out set has only that task. Nothing is published about
+these orders, and no target is about them.
 
 smoke: 6 runs of 20 steps, which evaluate all held-out tasks of the suite, about
 2 minutes of CPU time.

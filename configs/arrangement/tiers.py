@@ -1,16 +1,16 @@
-"""What the experiments of 2406.11721 share: four sizes, data, a base.
+"""Tiers of the experiments of 2406.11721: four sizes, their data and base.
 
-Not an experiment: the files next to it load it by its path, from whatever
-directory they are started.
+This file is not an experiment. The files next to it load it by path, so that
+they can be run from any directory.
 
-  smoke  the embedded suite and base, on a CPU: shows that all works, no claim
+  smoke  the embedded suite and base, on a CPU: only shows that everything works
   nano   Natural Instructions and SmolLM2-135M, on a CPU
   mini   Natural Instructions and SmolLM2-1.7B, on one accelerator
   paper  Flan-mini and Llama 2 7B, with the published settings
 
-For nano, `make base` brings the model, and --config.data.path=CLONE names a
-clone of allenai/natural-instructions. For paper, --config.data.path=DIR names
-a directory with flan_mini.json and train_eval_key_list.json.
+For nano, `make base` downloads the model, and --config.data.path=CLONE names a
+clone of allenai/natural-instructions. For paper, --config.data.path=DIR names a
+directory with flan_mini.json and train_eval_key_list.json.
 """
 
 from collections.abc import Callable, Mapping
@@ -35,7 +35,7 @@ class Tier(NamedTuple):
     setup: sets data, model and optimizer.
     budget: training examples of a run.
     every: steps between evaluations.
-    seeds: of the runs that count.
+    seeds: seeds of the runs whose results count.
     slice_budget: training examples of a run on a few rounds of TMT.
   """
 
@@ -112,8 +112,9 @@ def sample_first(config: Config) -> None:
 def within_few_tasks(order: Options, tier: str) -> Options:
   """Returns an order of 20 examples of each task, as in the paper (E2, E5).
 
-  The budgets of tiers below `paper` have room for a part of the tasks only,
-  which the seed draws: an example or two of every task would leave no clusters.
+  In tiers below `paper`, the budget only has room for some of the tasks, which
+  the seed draws: with one or two examples of every task, there would be no
+  clusters.
   """
   if tier == "paper":
     return order
@@ -130,9 +131,9 @@ def within_few_tasks(order: Options, tier: str) -> Options:
 def settings(tier: str) -> dict[str, Options]:
   """Returns the orders NFT, FFT, RT, MIN and MAX.
 
-  In `paper` they are made by the released code's algorithm, without the
-  examples by which its last rounds exceed the budget: all runs have the same
-  steps and learning rates, in every tier.
+  In `paper`, they are made by the released code's algorithm, without the
+  examples by which its last rounds exceed the budget. So in every tier, all
+  runs have the same number of steps and the same learning rates.
   """
   budget = choose(tier).budget
   if tier == "paper":
@@ -196,12 +197,12 @@ def reverse(part: Options) -> Options:
 
 
 def _smoke(config: Config) -> None:
-  """The embedded suite and base: 20 steps."""
+  """Sets the embedded suite and base: 20 steps."""
   config.data.source = "synth"
 
 
 def _niv2(config: Config, shots: int, max_length: int) -> None:
-  """Natural Instructions, in the ids of the model's own tokenizer."""
+  """Sets Natural Instructions, with the model's own tokenizer."""
   config.data.source = "niv2"
   config.data.prompt = "niv2"
   config.data.shots = shots
@@ -211,7 +212,7 @@ def _niv2(config: Config, shots: int, max_length: int) -> None:
 
 
 def _nano(config: Config) -> None:
-  """Short rows and no solved examples, so that a step takes seconds."""
+  """Sets short rows and no solved examples, so that a step takes seconds."""
   _niv2(config, shots=0, max_length=128)
   config.data.heldout_instances = 3
   config.data.tokenizer_path = base_lib.DIRECTORY
@@ -221,7 +222,7 @@ def _nano(config: Config) -> None:
 
 
 def _mini(config: Config) -> None:
-  """The paper's prompts, on a model that fits one accelerator."""
+  """Sets the paper's prompts, and a model that fits on one accelerator."""
   _niv2(config, shots=2, max_length=1024)
   config.data.tokenizer_path = "HuggingFaceTB/SmolLM2-1.7B"
   config.model.init = "hf:HuggingFaceTB/SmolLM2-1.7B"
@@ -231,11 +232,11 @@ def _mini(config: Config) -> None:
 
 
 def _paper(config: Config) -> None:
-  """Flan-mini as released, on Llama 2 7B (spec of 2406.11721, section 5)."""
+  """Sets Flan-mini as released, and Llama 2 7B (2406.11721, spec 5)."""
   config.data.source = "flan_mini"
   config.data.as_released = True
   config.data.draw = "first_sample"
-  config.data.train_instances = 2_000_000  # More than any task has: all.
+  config.data.train_instances = 2_000_000  # More than any task has.
   config.data.heldout_instances = 5
   config.data.template = "chat"
   config.data.border = "released"
@@ -256,7 +257,7 @@ def _paper(config: Config) -> None:
 
 TIERS = {
     "smoke": Tier(_smoke, 320, 2, (0,), 160),
-    # Chosen on seeds 100 and 101, by random order alone (docs/papers.md).
+    # Chosen with seeds 100 and 101, on random order alone (docs/papers.md).
     "nano": Tier(_nano, 960, 5, (0, 1, 2), 640),
     "mini": Tier(_mini, 4800, 10, (0, 1, 2), 4800),
     "paper": Tier(_paper, 30_000, 10, (0,), 4960),

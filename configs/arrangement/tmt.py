@@ -4,11 +4,11 @@
     --config.data.path=CLONE
   python -m zsgen.reports arrangement workdir
 
-NFT, RT and FFT as in settings.py. Published losses (Flan-mini, step 890 of
-1,800): NFT 0.51, RT 0.63, FFT 0.84, from 3.14 (R10). On ShareGPT and NoRobots,
-which have no tasks, NFT is the lowest throughout, by 2% and 0.5% (R11): the
-tiers `sharegpt` and `norobots` are those experiments, with the settings of
-`paper` and --config.data.path=FILE.
+NFT, RT and FFT are those of settings.py. Published losses (Flan-mini, step 890
+of 1,800): NFT 0.51, RT 0.63, FFT 0.84, down from 3.14 (R10). On ShareGPT and
+NoRobots, which have no tasks, NFT has the lowest loss throughout, by 2% and
+0.5% (R11). The tiers `sharegpt` and `norobots` are those experiments, with the
+settings of `paper` and --config.data.path=FILE.
 
 smoke: 3 runs of 20 steps, about 70 seconds of CPU time.
 nano: 9 runs of 60 steps, estimated 2 hours on 2 CPU cores.
@@ -20,7 +20,7 @@ import zsgen
 
 tiers = zsgen.load_beside(__file__, "tiers.py")
 
-# Training examples: 300 and 350 published steps.
+# Training examples of the 300 and 350 published steps.
 CONVERSATIONS = {"sharegpt": 4800, "norobots": 5600}
 
 
@@ -38,7 +38,7 @@ def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
 
 
 def _conversations(name: str) -> ml_collections.ConfigDict:
-  """Returns the paper's settings on conversations, a share of them held out."""
+  """Returns the paper's settings on conversations, with a share held out."""
   config = tiers.base("tmt", "paper")
   config.name = f"arrangement_tmt_{name}"
   config.data.source = "chat"

@@ -4,9 +4,10 @@
     --config.data.path=CLONE
   python -m zsgen.reports arrangement workdir
 
-near, far and random order of the same examples, as in wsd.py, by the cost with
-which a plan moves each to the held-out set. Nothing is published about it, and
-no target is about it.
+Near, random and far first, as in wsd.py, with the same examples in all three
+orders. They are sorted by the cost at which the plan moves each example to the
+held-out set. Nothing is published about these orders, and no target is about
+them.
 
 smoke: 3 runs of 20 steps, about 70 seconds of CPU time.
 nano: 9 runs of 60 steps, estimated 2 hours on 2 CPU cores.

@@ -1,12 +1,13 @@
-"""E4: near, random and far first, sorted by WSD (sec. 3.2.1).
+"""E4: near first, random and far first, sorted by WSD (sec. 3.2.1).
 
   python -m launch.sweep --config=configs/arrangement/wsd.py:nano \
     --config.data.path=CLONE
   python -m zsgen.reports arrangement workdir
 
-The three orders have the same examples: NFT is sorted by WSD, the weighted sum
-of the least and the mean cosine distance; FFT is its reverse, RT is random.
-Published losses at the end: NFT 0.62, RT 0.66, FFT 0.71, from 1.25 (R8).
+The three orders have the same examples. NFT is sorted by WSD, the weighted sum
+of the minimum and the mean cosine distance; FFT is its reverse, and RT is
+random. Published final losses: NFT 0.62, RT 0.66, FFT 0.71, down from 1.25
+(R8).
 
 smoke: 3 runs of 20 steps, about 70 seconds of CPU time.
 nano: 9 runs of 60 steps, estimated 2 hours on 2 CPU cores.

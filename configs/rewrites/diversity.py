@@ -1,20 +1,21 @@
-"""Z1: how many distinct rules does it take (2402.10891, Fig. 2a)?
+"""Z1: how many distinct rules does generalization take (2402.10891, Fig. 2a)?
 
   python -m launch.sweep --config=configs/rewrites/diversity.py:nano
   python -m zsgen.rewrites workdir/sweeps/rewrites_diversity_nano-*
 
-The number of training examples and of steps is fixed, the number I of rules is
-not: 10 rules have thousands of examples each, as many rules as examples have
-one. Expect exact match on unseen rules near 0 at small I and high at large I,
-with a steep rise between, while seen rules are solved throughout. Where the
-rise is depends on lengths, model and steps: only the tier `paper` may be held
-against the published 300 to 600. `smoke` trains too little to show anything.
+The numbers of training examples and of steps are fixed; the number I of rules
+varies. With 10 rules, each has thousands of examples; with as many rules as
+examples, each has one. Expect an exact match on unseen rules near 0 for small I
+and high for large I, with a steep rise in between, while seen rules are solved
+throughout. The position of the rise depends on lengths, model and steps: only
+the tier `paper` can be compared with the published 300 to 600. `smoke` trains
+too little to show anything.
 
-smoke: 40 s on 2 CPU cores. nano: 54 minutes there, with
-XLA_FLAGS=--xla_force_host_platform_device_count=2 in the environment, and on
-unseen rules 0.00, 0.00, 0.01, 0.80, 0.81 at 10, 30, 100, 300, 1,000 rules.
-mini and paper are for an accelerator and were not run; the paper's grid is 48
-runs of about 2e17 FLOP each.
+smoke: 40 s on 2 CPU cores. nano: 54 minutes on 2 CPU cores, with
+XLA_FLAGS=--xla_force_host_platform_device_count=2 in the environment; expect an
+exact match on unseen rules of 0.00, 0.00, 0.01, 0.80 and 0.81 with 10, 30, 100,
+300 and 1,000 rules. mini and paper are for an accelerator and were not run; the
+paper's grid is 48 runs of about 2e17 FLOPs each.
 """
 
 import ml_collections

@@ -5,19 +5,20 @@
       --config.model.init=run:workdir/runs/rewrites_base_nano-<hash>
   python -m zsgen.rewrites workdir/sweeps/rewrites_encrypted_nano-*
 
-The paper tunes Llama-2-7B. Here the base is a small model of our own that was
-pre-trained on plain rewrites, and adapters learn to shift what is replaced by
-three letters; 40% of the inputs have no x and stay as they are. So nothing
-here is a reproduction of Fig. 5. Expect at few rules the share of no-ops and
-no more, and more with more rules; half of the examples at the most rules, once
-taken evenly and once from few rules mostly.
+The paper tunes Llama-2-7B. Here, the base is a small model of our own that was
+pre-trained on plain rewrites, and adapters learn to shift the letters of
+rewritten inputs by three; 40% of the inputs have no x and remain as they are.
+So nothing here reproduces Fig. 5. With few rules, expect an accuracy of only
+the share of no-ops, and a higher one with more rules. Two more points have half
+of the examples at the largest number of rules: taken evenly from all rules, and
+mostly from a few.
 
-A base has seen the patterns that are withheld under another seed: base and
-sweep have one seed. For another one give the base `--config.seed=1`, and the
-sweep `--config.sweep.seeds='(1,)'`.
+The seed decides which patterns are withheld, so a base with another seed has
+seen some of them: use the same seed for base and sweep. For another seed, pass
+`--config.seed=1` to the base and `--config.sweep.seeds='(1,)'` to the sweep.
 
-smoke takes 30 s for the base and 66 s for the sweep on 2 CPU cores; the others
-were not run: nano is for CPUs, mini and paper for an accelerator.
+smoke takes 30 s for the base and 66 s for the sweep on 2 CPU cores. The other
+tiers were not run: nano is for CPUs, mini and paper are for an accelerator.
 """
 
 from typing import Any
@@ -37,11 +38,11 @@ RULES = {
     "mini": (10, 100, 1000, 3000, 9000),
     "paper": (10, 100, 500, 1000, 3000, 9000),
 }
-# Training examples, and steps of 64: about 3.2 epochs.
+# Training examples, and steps of 64 examples: 3.2 epochs, but 1 in smoke.
 EXAMPLES = {"smoke": 4000, "nano": 40_000, "mini": 40_000, "paper": 40_000}
 STEPS = {"smoke": 60, "nano": 2000, "mini": 2000, "paper": 2000}
 _BATCH = 64
-# Of the power law by which rules keep examples.
+# Shape of the power law by which rules keep examples.
 _TAIL = 0.2
 
 
@@ -49,7 +50,7 @@ def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
   """Returns the base, or a sweep of adapters over the number of rules.
 
   Args:
-    tier: smoke, nano, mini or paper, with "base_" before it for the base.
+    tier: smoke, nano, mini or paper; with the prefix "base_", the base.
   """
   if tier.startswith(_BASE):
     tier = tier.removeprefix(_BASE)
@@ -58,7 +59,7 @@ def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
     config.data.rewrites.rules = BASE[tier]
     return config
   config = tiers.base("encrypted", tier)
-  config.model.init = "run:BASE"  # To be named: see above.
+  config.model.init = "run:BASE"  # Set by a flag: see above.
   config.lora.rank = config.model.width // 8
   config.lora.alpha = 2.0 * config.lora.rank
   config.lora.targets = r".*"
@@ -73,7 +74,7 @@ def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
 
 
 def _points(tier: str) -> dict[str, dict[str, Any]]:
-  """Returns points with all examples, and with half at the most rules."""
+  """Returns points with all examples, and with half for the most rules."""
   largest = RULES[tier][-1]
   half = _order(tier, 0.5)
   points = {f"rules{count}": tiers.point(count) for count in RULES[tier]}

@@ -1,16 +1,17 @@
-"""Rules against examples a rule: Z1 at several numbers of examples.
+"""Rules versus examples per rule: Z1 with several numbers of examples.
 
   python -m launch.sweep --config=configs/rewrites/examples.py:nano
   python -m zsgen.rewrites workdir/sweeps/rewrites_examples_nano-*
 
-As `diversity.py`, but the number of training examples varies too, at the same
-number of steps: fewer examples come again more often. The report draws the
-heat map of the two. The papers say that rules decide and examples a rule do
-not; expect columns of one colour, as far as that holds here.
+Like `diversity.py`, but the number of training examples varies too, with the
+same number of steps: fewer examples are repeated more often. The report draws a
+heat map of the two. According to the papers, the number of rules matters and
+the number of examples per rule does not; to the extent that this holds here,
+expect columns of one colour.
 
-nano has one seed; for more give `--config.sweep.seeds='(1, 2, 3)'`. smoke takes
-41 s on 2 CPU cores; the others were not run: nano is for CPUs, mini and paper
-for an accelerator.
+nano has one seed; for more, pass `--config.sweep.seeds='(1, 2, 3)'`. smoke
+takes 41 s on 2 CPU cores. The other tiers were not run: nano is for CPUs, mini
+and paper are for an accelerator.
 """
 
 from typing import Any

@@ -1,17 +1,18 @@
-"""Z5: how often x is in the inputs of training (2402.10891, Table 1).
+"""Z5: how often x occurs in training inputs (2402.10891, Table 1).
 
   python -m launch.sweep --config=configs/rewrites/occurrences.py:nano
   python -m zsgen.rewrites workdir/sweeps/rewrites_occurrences_nano-*
 
-Inputs of training have x so often, or a mixture of counts; those of unseen
-rules have it once up to the most. Only the leftmost is replaced. Expect the
-mixture to be best wherever anything is learned, and the middle count to beat
+In each arm, x occurs in training inputs a fixed number of times, or a mixture
+of numbers of times. In inputs of unseen rules it occurs once, twice and so on,
+up to the largest of these numbers. Only the leftmost x is replaced. Expect the
+mixture to be best wherever anything is learned, and the middle number to beat
 the extremes.
 
-nano has one seed; for more give `--config.sweep.seeds='(1, 2, 3)'`. smoke takes
-40 s on 2 CPU cores; the others were not run: nano is for CPUs, mini and paper
-for an accelerator. The paper does not tell its lengths here; 500 letters are
-this project's choice.
+nano has one seed; for more, pass `--config.sweep.seeds='(1, 2, 3)'`. smoke
+takes 40 s on 2 CPU cores. The other tiers were not run: nano is for CPUs, mini
+and paper are for an accelerator. The paper does not specify its lengths here;
+500 letters are this project's choice.
 """
 
 from typing import NamedTuple
@@ -24,12 +25,12 @@ tiers = zsgen.load_beside(__file__, "tiers.py")
 
 
 class Grid(NamedTuple):
-  """What a tier has."""
+  """The lengths and the points of a tier."""
 
-  # Letters of patterns and of inputs.
+  # Lengths of patterns and of inputs, in letters.
   pattern: int
   length: int
-  # How often x is in an input, for each arm.
+  # How often x occurs in an input, for each arm.
   arms: tuple[tuple[int, ...], ...]
   rules: tuple[int, ...]
 
@@ -53,7 +54,7 @@ def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
   grid = GRIDS[tier]
   tiers.lengths(config, grid.pattern, grid.length)
   if grid.pattern < 5:
-    config.data.rewrites.distinct = "pair"  # There are few x.
+    config.data.rewrites.distinct = "pair"  # There are few different x.
   largest = max(max(arm) for arm in grid.arms)
   config.data.rewrites.heldout_occurrences = tuple(range(1, largest + 1))
   points = {

@@ -1,21 +1,21 @@
-"""Z3: few rules have most of the examples (2410.04717, Fig. 3).
+"""Z3: a few rules have most of the examples (2410.04717, Fig. 3).
 
   python -m launch.sweep --config=configs/rewrites/powerlaw.py:nano
   python -m zsgen.rewrites workdir/sweeps/rewrites_powerlaw_nano-* \\
       workdir/sweeps/rewrites_diversity_nano-*
 
-Examples a rule follow a power law; the smaller its shape, the more uneven, and
-shape 0 is even. Expect accuracy to follow the effective number of rules (exp
-of the entropy of their shares) where that crosses the threshold of the tier:
-at the smaller number of rules accuracy falls with the shape, at the larger one
-hardly. The report takes the threshold from runs of `diversity.py`, so give it
-both. The two numbers of rules are meant to be 2.5 and 25 times the threshold:
-200 in nano (docs/rewrites.md), in mini a guess until `diversity.py` has run
-there.
+The number of examples per rule follows a power law: the smaller its shape, the
+more uneven the numbers; with shape 0 they are even. Expect accuracy to follow
+the effective number of rules (exp of the entropy of their shares) where that
+crosses the threshold of the tier: with the smaller number of rules, accuracy
+falls as the shape does; with the larger number, it hardly falls. The report
+takes the threshold from runs of `diversity.py`, so pass it both sweeps. The two
+numbers of rules are meant to be 2.5 and 25 times the threshold, which is 200 in
+nano (docs/rewrites.md), and in mini a guess until `diversity.py` has run there.
 
-nano has one seed; for more give `--config.sweep.seeds='(1, 2, 3)'`. smoke takes
-40 s on 2 CPU cores; the others were not run: nano is for CPUs, mini and paper
-for an accelerator.
+nano has one seed; for more, pass `--config.sweep.seeds='(1, 2, 3)'`. smoke
+takes 40 s on 2 CPU cores. The other tiers were not run: nano is for CPUs, mini
+and paper are for an accelerator.
 """
 
 import ml_collections
@@ -54,5 +54,5 @@ def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
 
 
 def _name(shape: float, count: int) -> str:
-  """A point's name; it may have no dots."""
+  """Returns a point's name, which may not contain dots."""
   return f"shape{shape:g}-rules{count}".replace(".", "_")

@@ -3,16 +3,16 @@
   python -m launch.sweep --config=configs/rewrites/semantics.py:nano
   python -m zsgen.rewrites workdir/sweeps/rewrites_semantics_nano-*
 
-Patterns of training repeat letters, repeat a base or mirror it, with k from 3
-up to the highest; unseen rules have k of 1 (free) and 2. Expect nothing from
-one family or two, and from three what grows with the number of rules and
-shrinks with the highest k. One and two families have the widest range of k,
-and the largest number of rules only.
+Training patterns repeat letters, repeat a base or mirror it, with k from 3 to
+the highest k; unseen rules have a k of 1 (free) or 2. Expect nothing from one
+or two families; from three families, expect an accuracy that increases with the
+number of rules and decreases with the highest k. One and two families are
+trained only with the widest range of k and the largest number of rules.
 
-nano has one seed; for more give `--config.sweep.seeds='(1, 2, 3)'`. smoke takes
-44 s on 2 CPU cores; the others were not run: nano is for CPUs, mini and paper
-for an accelerator. The paper's inputs of 500 letters make a run about eight
-times as dear as one of `diversity.py`.
+nano has one seed; for more, pass `--config.sweep.seeds='(1, 2, 3)'`. smoke
+takes 44 s on 2 CPU cores. The other tiers were not run: nano is for CPUs, mini
+and paper are for an accelerator. Because the paper's inputs have 500 letters, a
+run of that tier costs about eight times as much as one of `diversity.py`.
 """
 
 import itertools
@@ -34,15 +34,15 @@ _FEWER = tuple(
 
 
 class Grid(NamedTuple):
-  """What a tier has."""
+  """The lengths and the points of a tier."""
 
-  # Letters of patterns, which k divides, and of inputs.
+  # Lengths in letters of patterns, which k divides, and of inputs.
   pattern: int
   length: int
   # The highest k of each range.
   highest: tuple[int, ...]
   rules: tuple[int, ...]
-  # One and two families, which are compared with all three.
+  # Sets of one and two families, which are compared with all three.
   fewer: tuple[tuple[str, ...], ...] = _FEWER
 
 
@@ -63,7 +63,7 @@ def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
   config = tiers.base("semantics", tier)
   grid = GRIDS[tier]
   tiers.lengths(config, grid.pattern, grid.length)
-  # At the highest k there are few x: pairs of x and y are counted.
+  # The highest k has few different x, so rules differ in pairs of x and y.
   config.data.rewrites.distinct = "pair"
   config.data.rewrites.heldout_families = FAMILIES
   config.data.rewrites.heldout_ks = (1, 2)

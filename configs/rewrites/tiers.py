@@ -1,15 +1,15 @@
-"""What the experiments on rewrites share: four sizes, a model, an order.
+"""Tiers of the experiments on rewrites: four sizes, their model and order.
 
-Not an experiment: the files next to it load it by its path, from
-whatever directory they are started.
+This file is not an experiment. The files next to it load it by path, so that
+they can be run from any directory.
 
-  smoke  CPU, a minute or two a sweep: that all works, no claim
-  nano   CPU: the shape of the main result in small
+  smoke  CPU, one or two minutes per sweep: only shows that everything works
+  nano   CPU: the main result on a small scale
   mini   one accelerator
   paper  the sizes of 2402.10891
 
-Where the papers are silent (batch, Adam's betas, no-op rules and more), the
-values are this project's choices; docs/rewrites.md names them.
+Where the papers do not specify a value (batch size, Adam's betas, no-op rules
+and more), it is this project's choice; docs/rewrites.md lists these choices.
 """
 
 from collections.abc import Mapping
@@ -24,14 +24,14 @@ from zsgen.models import presets
 from zsgen.rewrites.source import limits
 from zsgen.rewrites.source import options as options_lib
 
-# Of these options, and of seeds, runs of one experiment differ.
+# Options by point. Runs of one experiment differ only in these, and in seeds.
 Points = Mapping[str, Mapping[str, Any]]
 
 
 class Tier(NamedTuple):
   """One size of all experiments."""
 
-  # Letters of the alphabet, of x and of y, and of the input z.
+  # Number of letters in the alphabet, in x and in y, and in the input z.
   letters: int
   pattern: int
   length: int
@@ -41,21 +41,21 @@ class Tier(NamedTuple):
   # Training examples, whatever the number of rules.
   examples: int
   batch: int
-  # The same for every point; in `paper` they are 50 epochs.
+  # Steps, the same for every point; 50 epochs in `paper`.
   steps: int
   learning_rate: float
   # Steps between evaluations.
   every: int
-  # Examples of unseen rules, how many a rule; of seen rules.
+  # Examples of unseen rules, in all and per rule; examples of seen rules.
   unseen: int
   unseen_each: int
   seen_examples: int
   seeds: tuple[int, ...]
   dtype: str = "float32"
-  # Steps of warm-up; standard deviation of new matrices, GPT-2's by default.
+  # Steps of warm-up; standard deviation of new matrices, by default GPT-2's.
   warmup: int = 0
   init_std: float = 0.02
-  # Parts of a step that are computed in turn: a CPU's caches hold one.
+  # Micro-batches of a step: one of them fits in a CPU's caches.
   micro_batches: int = 1
 
 
@@ -86,7 +86,7 @@ TIERS = {
         seen_examples=500,
         seeds=(0,),
     ),
-    # Chosen on seed 100, by its runs of 10 and of 1,000 rules alone.
+    # Chosen with seed 100, by its runs with 10 and 1,000 rules alone.
     "nano": Tier(
         letters=16,
         pattern=2,
@@ -104,8 +104,8 @@ TIERS = {
         seen_examples=2000,
         seeds=(1, 2, 3),
         warmup=50,
-        # 1 / sqrt(width): at a width of 64, what new matrices of 0.02 give is
-        # so small that little is learned in as few steps.
+        # 1 / sqrt(width): at a width of 64, new matrices of 0.02 give such
+        # small outputs that little is learned in so few steps.
         init_std=0.125,
         micro_batches=4,
     ),
@@ -146,7 +146,7 @@ def base(experiment: str, tier: str) -> ml_collections.ConfigDict:
     tier: a name in `TIERS`.
 
   Returns:
-    An experiment without a sweep, of random order.
+    An experiment in random order, without a sweep.
 
   Raises:
     InputError: there is no such tier.
@@ -164,7 +164,7 @@ def base(experiment: str, tier: str) -> ml_collections.ConfigDict:
   config.train.update(_train(size))
   config.evals = _evals(size)
   config.machine.save_every = size.every
-  config.machine.layouts = 1  # Rows are of one length.
+  config.machine.layouts = 1  # All rows have the same length.
   config.machine.micro_batches = size.micro_batches
   return lengths(config, size.pattern, size.length)
 
@@ -172,22 +172,22 @@ def base(experiment: str, tier: str) -> ml_collections.ConfigDict:
 def lengths(
     config: ml_collections.ConfigDict, pattern: int, length: int
 ) -> ml_collections.ConfigDict:
-  """Sets the letters of patterns and inputs, and what follows from them."""
+  """Sets the lengths of patterns and inputs, and what depends on them."""
   options = config.data.rewrites
   options.x_length = options.y_length = pattern
   options.z_length = length
   tokens = limits.tokens(options_lib.Rewrites(**options.to_dict()))
   config.model.max_positions = tokens
-  config.evals.written.max_new_tokens = length + 1  # And the end.
+  config.evals.written.max_new_tokens = length + 1  # And the end token.
   return config
 
 
 def order(examples: int, positions: int) -> dict[str, Any]:
-  """Returns epochs of all examples, each shuffled again, cut to a length.
+  """Returns shuffled epochs of all examples, cut to a number of positions.
 
   Args:
-    examples: of an epoch.
-    positions: of the whole order: steps times the batch size.
+    examples: the number of examples of an epoch.
+    positions: the length of the order: steps times the batch size.
 
   Returns:
     Options of `config.order`.
@@ -216,12 +216,12 @@ def sweep(
 
 
 def seeds(tier: str) -> tuple[int, ...]:
-  """Returns seeds of side experiments: one in nano, to finish in an hour."""
+  """Returns seeds of side experiments: in nano, one, to finish in an hour."""
   return TIERS[tier].seeds[: 1 if tier == "nano" else None]
 
 
 def point(rules: int, **options: Any) -> dict[str, Any]:
-  """Returns a point: a number of rules and options of `config.data.rewrites`."""
+  """Returns a point: a number of rules, and options of `data.rewrites`."""
   return {"data": {"rewrites": {"rules": rules, **options}}}
 
 
@@ -230,7 +230,7 @@ def _rewrites(size: Tier) -> dict[str, Any]:
   return {
       "letters": size.letters,
       "examples": size.examples,
-      # Patterns of two letters are too few to be different in x alone.
+      # There are too few short patterns for rules to differ in x alone.
       "distinct": "pair" if size.pattern < 5 else "x",
       "unseen": size.unseen,
       "unseen_each": size.unseen_each,
@@ -239,7 +239,7 @@ def _rewrites(size: Tier) -> dict[str, Any]:
 
 
 def _model(size: Tier) -> dict[str, Any]:
-  """GPT-2's shape, with learned positions, from scratch."""
+  """Returns GPT-2's shape, with learned positions and new parameters."""
   return presets.GPT2 | {
       "init": "new",
       "vocab_size": 32,
@@ -255,7 +255,7 @@ def _model(size: Tier) -> dict[str, Any]:
 
 
 def _train(size: Tier) -> dict[str, Any]:
-  """AdamW of a linear schedule to 0, without decay of parameters."""
+  """Returns AdamW with a linear schedule to 0, without weight decay."""
   return {
       "batch_size": size.batch,
       "learning_rate": size.learning_rate,
@@ -268,7 +268,7 @@ def _train(size: Tier) -> dict[str, Any]:
 
 
 def _evals(size: Tier) -> dict[str, dict[str, Any]]:
-  """Unseen rules, seen ones as the control, and written answers at the end."""
+  """Returns evaluations: unseen rules, seen ones as a control, and answers."""
   exact = {"type": "rewrites", "every_steps": size.every}
   written = {
       "type": "generate",

@@ -1,16 +1,17 @@
-"""The two papers joined: orders of 2406.11721 on the rewrites of 2402.10891.
+"""The two papers combined: orders of 2406.11721 on the rewrites of 2402.10891.
 
   python -m launch.sweep --config=configs/rewrites/tmt.py:nano
 
-Every rule is a task, unseen rules are the held-out ones. Each order takes a
-quarter of the training examples and goes through them again and again: at
-random, rule by rule in turn, nearest to the unseen rules first (TMT, by
-n-grams of the prompt: rule and input, never the answer), or farthest first.
-Nothing is published on this; the sweep's own table and figure compare the
-orders with random. No claim is made on what comes.
+Each rule is a task, and the unseen rules are the held-out tasks. Each order
+selects a quarter of the training examples and repeats them in the same
+sequence: at random, round robin over the rules, nearest to the unseen rules
+first (TMT, by n-grams of the prompt, which is rule and input but never the
+answer), or farthest first. Nothing is published on this, and no particular
+result is expected; the sweep's own table and figure compare the orders with
+random.
 
-smoke takes 67 s on 2 CPU cores; the others were not run: nano is for CPUs, mini
-and paper for an accelerator.
+smoke takes 67 s on 2 CPU cores. The other tiers were not run: nano is for CPUs,
+mini and paper are for an accelerator.
 """
 
 from typing import Any
@@ -28,7 +29,7 @@ ORDERS = {
     "tmt_farthest": {"arrangement": "tmt", "pick": "farthest"},
 }
 RULES = {"smoke": 200, "nano": 1000, "mini": 1000, "paper": 1000}
-# Training examples, and those of unseen rules, which orders look at: all
+# Training examples, and the examples of unseen rules that orders use: all
 # distances between the two are computed.
 SIZES = {
     "smoke": (4000, 200),
@@ -36,7 +37,7 @@ SIZES = {
     "mini": (200_000, 2000),
     "paper": (200_000, 2000),
 }
-# An order takes one example in so many.
+# An order selects one example in this many.
 _POOL_RATIO = 4
 
 
@@ -64,7 +65,7 @@ def get_config(tier: str = "smoke") -> ml_collections.ConfigDict:
 def _epochs(
     order: dict[str, Any], budget: int, positions: int
 ) -> dict[str, Any]:
-  """Repeats an order's examples in the same sequence."""
+  """Returns an order whose examples are repeated in the same sequence."""
   return {
       "arrangement": "repeat",
       "epochs": -(-positions // budget),

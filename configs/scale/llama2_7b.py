@@ -4,13 +4,13 @@
     --config.plan.topology=v5p:2x2x1
 
 The name after the colon selects one of `PRESETS`. To train, set the paths of
-weights and data, and run on such chips:
+weights and data, and run on these chips:
 
   --config.model.init=hf:/data/Llama-2-7b-hf
   --config.data.path=CLONE --config.data.tokenizer_path=/data/Llama-2-7b-hf
 
-A step is the paper's: 16 examples of at most 2,048 tokens. Which presets fit,
-and by how much, is in docs/scale.md (`make tpu-check`).
+A step is that of the paper: 16 examples of at most 2,048 tokens. docs/scale.md
+lists which presets fit, and with how much memory left (`make tpu-check`).
 """
 
 from collections.abc import Callable
@@ -35,7 +35,7 @@ def get_config(preset: str = "v5p-8") -> Config:
 
 
 def _science(config: Config) -> None:
-  """TMT on Natural Instructions, as configs/niv2.py, by a model of 7B."""
+  """Sets TMT on Natural Instructions, as configs/niv2.py, with a 7B model."""
   config.data.source = "niv2"
   config.data.tokenizer = "hf"
   config.data.max_length = 2048
@@ -52,7 +52,7 @@ def _science(config: Config) -> None:
 def _machine(
     config: Config, topology: str, remat: str, micro_batches: int = 1
 ) -> None:
-  """Parameters over all chips, by their first long axis."""
+  """Splits parameters over all chips, by their first long axis."""
   config.plan.topology = topology
   config.machine.mesh.data = 1
   config.machine.mesh.fsdp = -1
@@ -61,7 +61,7 @@ def _machine(
 
 
 def _lora(config: Config) -> None:
-  """Adapters of all projections, on a base in bfloat16."""
+  """Sets adapters on all projections of a base in bfloat16."""
   config.lora.rank = 8
   config.lora.targets = r"(attention|mlp)/.*"
   config.lora.base = "bfloat16"
@@ -73,13 +73,13 @@ def _v5e_16(config: Config) -> None:
 
 
 def _v5e_16_context(config: Config) -> None:
-  """Four groups of rows, and four chips share the positions of each."""
+  """Splits rows into four groups; four chips share the positions of each."""
   _machine(config, "v5e:4x4", "cheap")
   config.machine.mesh.context = 4
 
 
 def _v5e_16_pair(config: Config) -> None:
-  """Two slices, each with half of the rows and all parameters."""
+  """Uses two slices, each with half of the rows and all parameters."""
   _v5e_16_context(config)
   config.machine.mesh.dcn_data = 2
 
@@ -97,7 +97,7 @@ def _h200(config: Config) -> None:
 
 
 def _v4_8(config: Config) -> None:
-  """A first moment in bfloat16: in float32 states alone take 25 of 32 GiB."""
+  """Holds the first moment in bfloat16: float32 states take 25 of 32 GiB."""
   _machine(config, "v4:2x2x1", "full")
   config.train.first_moment = "bfloat16"
 

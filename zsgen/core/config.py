@@ -61,23 +61,23 @@ _DECAY: dict[str, Any] = dict(
 
 @dataclasses.dataclass(frozen=True)
 class Heldout:
-  """Which tasks make up a held-out set; what several fields name is joined."""
+  """The tasks of a held-out set: the union of what its options name."""
 
-  # Tasks by name.
+  # Names of tasks to hold out.
   tasks: tuple[str, ...] = option(())
-  # A file of task names, one per line.
+  # A file with names of tasks to hold out, one per line.
   tasks_file: str = option("", kind="local", machine=True)
-  # All tasks of these categories.
+  # Categories whose tasks are all held out.
   categories: tuple[str, ...] = option(())
-  # One of the source's own splits, such as "test".
+  # One of the source's own splits, such as "test", to hold out.
   split: str = option("")
-  # Share of the remaining tasks, drawn by the seed; if rows have no tasks, of
-  # the rows.
+  # Share of the remaining tasks (or of the rows, if they have no tasks) to hold
+  # out, drawn by the seed.
   share: float = option(0.0, low=0.0, high=0.9)
-  # Other held-out sets whose tasks this one leaves out.
+  # Other held-out sets, whose tasks are left out of this one.
   exclude: tuple[str, ...] = option((), newer=True)
-  # Seed of the share, of the set's instances and, with label="random", of their
-  # references; None: config.seed.
+  # Seed that draws the share, the set's instances and, with label="random",
+  # their references; None: the seed of held-out sets (heldout_seed).
   seed: int | None = option(None, low=0, newer=True)
 
 
@@ -85,21 +85,21 @@ class Heldout:
 class Fields:
   """Names of the columns of the user's own tables; "" for none."""
 
-  # The name of the task.
+  # Column with the name of the task.
   task: str = option("task")
-  # The question.
+  # Column with the question.
   input: str = option("input")
-  # An answer, or a list of them.
+  # Column with the answer, or a list of correct answers.
   target: str = option("target")
-  # The instruction of the task.
+  # Column with the instruction of the task.
   definition: str = option("")
-  # The category of the task.
+  # Column with the category of the task.
   category: str = option("")
-  # The split that the row is in.
+  # Column with the split of the row.
   split: str = option("")
-  # The publisher's id of the row.
+  # Column with the publisher's id of the row.
   key: str = option("")
-  # A list of answers to choose from, the right one among them.
+  # Column with a list of answers to choose from, which has the correct one.
   choices: str = option("")
 
 
@@ -114,32 +114,35 @@ class Data:
   source: str = selector("synth", "source")
   # How text becomes token ids.
   tokenizer: str = selector("bytes", "tokenizer")
-  # How definition, solved examples and input become a request.
+  # How definition, solved examples and input form a request.
   prompt: str = selector("plain", "prompt")
-  # Which reference is the answer: the first, or one that the seed draws.
+  # Which reference is the answer. first: the first; random: one that the seed
+  # draws.
   label: str = option("first", choices=("first", "random"))
   # How requests and answers become text.
   template: str = selector("plain", "template")
-  # What white space before an answer belongs to: the answer, so that its first
-  # token is that of running text; released: as the released code has it, every
-  # piece of text is tokenized on its own, and the prompt ends in the space.
+  # What white space before an answer belongs to. answer: the answer, so that
+  # its first token is that of running text; released: the prompt, and every
+  # piece of text is tokenized on its own, as in the released code.
   border: str = option("answer", choices=("answer", "released"))
-  # Seed of the examples that are drawn; None: config.seed.
+  # Seed that draws the training examples; None: config.seed.
   seed: int | None = option(None, newer=True, **_SEED)
-  # Most tokens of an example; longer ones are cut, and counted.
+  # Maximum number of tokens of an example; longer ones are cut, and counted.
   max_length: int = option(2048, low=2, **_POSITIONS)
-  # The same for held-out examples; 0: max_length.
+  # Maximum number of tokens of a held-out example; 0: max_length.
   heldout_max_length: int = option(0, low=0, newer=True, **_POSITIONS)
-  # What is cut: the end, or the middle of the prompt.
+  # What is cut from longer examples. tail: the end; prompt: the middle of the
+  # prompt.
   truncate: str = option("tail", choices=("tail", "prompt"))
-  # An example whose answer is cut off completely: left out; or kept, as in the
-  # released code: ordered like all others, and trained on with weight 0.
+  # What to do with an example whose whole answer is cut off. drop: leave it
+  # out; keep: order it like all others and train on it with weight 0, as the
+  # released code does.
   unanswered: str = option("drop", choices=("drop", "keep"), newer=True)
-  # Most examples of each training task.
+  # Maximum number of examples of each training task.
   train_instances: int = option(320, low=1, **_EXAMPLES)
-  # Most examples of each held-out task.
+  # Maximum number of examples of each held-out task.
   heldout_instances: int = option(5, low=1, **_EXAMPLES)
-  # Where batches come from: the store, or the seqio Mixture over it.
+  # Where batches are read from: the store, or the seqio Mixture over it.
   feed: str = option("store", choices=("store", "seqio"), machine=True)
 
 
@@ -150,25 +153,28 @@ class Order:
   The selected arrangement and the selected embedder add their own options.
   """
 
-  # How examples are selected and put in sequence; docs/arrangements.md.
+  # How examples are selected and put in sequence; see docs/arrangements.md.
   arrangement: str = selector("tmt", "arrangement")
   # The held-out set to which distances are measured.
   target: str = option("heldout")
-  # The only task of that set that counts (a specialist); "": all of them.
+  # The only task of that set to which distances are measured (a specialist);
+  # "": all tasks.
   target_task: str = option("")
-  # The text that is compared; with answers, the report is marked "oracle".
+  # The text of examples that is compared; with answers, the report is marked
+  # "oracle".
   text: str = option("prompt+answer", choices=("prompt+answer", "prompt"))
-  # What makes vectors of texts; "" for none, without distances.
+  # What turns texts into vectors; "": nothing, for orders that need no vectors.
   embedder: str = selector("ngram", "embedder", optional=True)
-  # Seed of the order, of all its parts; None: config.seed.
+  # Seed of the order and of all its parts; None: config.seed.
   seed: int | None = option(None, newer=True, **_SEED)
-  # Steps after which what is left of the order is arranged anew, by the
-  # parameters of that time; 0: never.
+  # Interval, in steps, at which what is left of the order is arranged anew,
+  # with the parameters at that step; 0: never.
   remake_every: int = option(0, low=0, newer=True)
-  # The same at these steps, ascending.
+  # Instead of an interval: the steps at which what is left is arranged anew,
+  # ascending.
   remake_steps: tuple[int, ...] = option((), low=0, newer=True)
-  # Steps between the prefixes of the order whose distances to the held-out
-  # tasks are measured, for the run's page; 0: they are not.
+  # Steps between prefixes of the order whose distances to the held-out tasks
+  # are measured, for the run's page; 0: none are measured.
   trace_every: int = option(0, low=0, machine=True)
 
 
@@ -176,102 +182,105 @@ class Order:
 class Model:
   """The decoder's shape and where its parameters come from."""
 
-  # "tiny" (the embedded base), "new" (drawn from the seed), "hf:" and a Hugging
-  # Face directory or name, or "run:" and a run's directory, "@" and a step.
+  # "tiny" (the embedded base), "new" (drawn by the seed), "hf:NAME" (a Hugging
+  # Face directory or name), "run:DIR" or "run:DIR@STEP" (a run's checkpoint).
   init: str = option("tiny")
   # Rows of the embedding; at least the tokenizer's size.
   vocab_size: int = option(
       264, low=2, high=2**24, why="no tokenizer has more ids"
   )
-  # Blocks.
+  # Number of blocks.
   layers: int = option(4, low=1, high=2**14, why="no device holds more of them")
-  # Residual width.
+  # Width of the residual stream.
   width: int = option(128, low=1, **_WIDTH)
-  # Query heads.
+  # Number of query heads.
   heads: int = option(2, low=1, **_WIDTH)
-  # Key and value heads; divides heads.
+  # Number of key and value heads; it divides heads.
   kv_heads: int = option(2, low=1, **_WIDTH)
   # Width of a head.
   head_width: int = option(64, low=1, **_WIDTH)
   # Hidden width of the MLP.
   mlp_width: int = option(384, low=1, **_WIDTH)
-  # Gated MLP (two inputs multiplied), or plain.
+  # Whether the MLP multiplies two projections of its input (is gated).
   gated: bool = option(True)
   activation: str = option(
       "silu", choices=("silu", "gelu", "gelu_tanh", "relu")
   )
-  # Biases of query, key and value; of what attention gives; of the MLP.
+  # Whether these have biases: query, key and value; attention's output; the
+  # MLP.
   qkv_bias: bool = option(False)
   out_bias: bool = option(False)
   mlp_bias: bool = option(False)
   norm: str = option("rms", choices=("rms", "layer"))
   norm_eps: float = option(1e-6, low=0.0)
-  # A norm multiplies by 1 + its parameter (Gemma).
+  # Whether norms multiply by 1 + their parameter (Gemma).
   norm_plus_one: bool = option(False)
-  # RMSNorm of each query and key head.
+  # Whether each query and key head has an RMSNorm.
   qk_norm: bool = option(False)
-  # What attention and MLP give is normed too, before it is added.
+  # Whether outputs of attention and MLP are normed too, before they are added.
   post_norms: bool = option(False)
-  # Blocks repeat this: attention to all tokens before, or to a window.
+  # Pattern that blocks repeat. global: attention to all previous tokens; local:
+  # to a window of them.
   pattern: tuple[str, ...] = option(("global",), choices=("global", "local"))
-  # Tokens that a local block sees, the token itself counted.
+  # Tokens that a local block attends to, including the token itself.
   window: int = option(0, low=0, **_POSITIONS)
-  # Scores are divided by the square root of it; 0: head_width.
+  # Attention scores are divided by the square root of this; 0: head_width.
   query_width: float = option(0.0, low=0.0)
-  # Soft caps, c · tanh(x / c), of scores and of logits; 0: none.
+  # Soft caps, c · tanh(x / c), of attention scores and of logits; 0: none.
   score_cap: float = option(0.0, low=0.0)
   logit_cap: float = option(0.0, low=0.0)
   positions: str = option("rotary", choices=("rotary", "learned"))
-  # Base wave length of rotary positions.
+  # Base of the wavelengths of rotary positions.
   rope_theta: float = option(10000.0, low=1.0)
-  # That of local blocks, which are never scaled then; 0: as the others.
+  # The same for local blocks, which are then never scaled; 0: as in the others.
   rope_local_theta: float = option(0.0, low=0.0)
-  # How rotary positions are stretched, and how far.
+  # How rotary positions are stretched, and by which factor.
   rope_scaling: str = option(
       "none", choices=("none", "linear", "llama3", "yarn")
   )
   rope_factor: float = option(1.0, low=1.0)
-  # llama3, yarn: turns over `rope_original` positions, the length before
-  # stretching: fewer than low are stretched, more than high are kept.
+  # For llama3 and yarn: frequencies with fewer than `rope_low` turns over
+  # `rope_original` positions (the length before stretching) are stretched,
+  # those with more than `rope_high` turns are not.
   rope_low: float = option(1.0, low=0.0)
   rope_high: float = option(4.0, low=0.0)
   rope_original: int = option(0, low=0, **_POSITIONS)
-  # Positions the model has: rows of learned positions, a bound for rotary.
+  # Number of positions: rows of learned ones, or a bound for rotary ones.
   max_positions: int = option(2048, low=1, **_POSITIONS)
-  # Embeddings are multiplied by the square root of the width.
+  # Whether embeddings are multiplied by the square root of the width.
   embedding_scaled: bool = option(False)
-  # Output projection shares the embedding.
+  # Whether the output projection shares the embedding.
   tied: bool = option(True)
-  # Rows of the embedding are padded to a multiple of it, for a mesh that
-  # splits them; no token or probability is ever there.
+  # Rows of the embedding are padded to a multiple of this, for a mesh that
+  # splits them; no token has these rows, and they get no probability.
   vocab_multiple: int = option(
       1, low=1, high=2**20, why="the padding is held in memory"
   )
   # Element type of activations; parameters are float32.
   dtype: str = option("float32", choices=("float32", "bfloat16"))
-  # Standard deviation of new matrices; those that write to the residual have
-  # it divided by the square root of twice the layers (GPT-2).
+  # Standard deviation of new matrices; for those that write to the residual, it
+  # is divided by the square root of twice the number of layers (GPT-2).
   init_std: float = option(0.02, low=0.0)
 
 
 @dataclasses.dataclass(frozen=True)
 class Lora:
-  """Low-rank adapters (2106.09685) on a frozen base; rank 0: there are none.
+  """Low-rank adapters (2106.09685) on a frozen base; rank 0: none.
 
   There is no dropout: what is learned is a function of the order alone.
   """
 
-  # Inner width of each adapter; 0: all parameters are trained.
+  # Rank of each adapter; 0: no adapters, and all parameters are trained.
   rank: int = option(0, low=0, **_WIDTH)
   # Adapters are multiplied by alpha / rank.
   alpha: float = option(16.0, low=0.0)
-  # Which projections: a regular expression over their whole path without the
-  # layer, such as r"attention/(query|value)", r"mlp/.*" or r".*".
+  # Projections with adapters: a regular expression for their whole path without
+  # the layer, such as r"attention/(query|value)", r"mlp/.*" or r".*".
   targets: str = option(r"attention/(query|value)", kind="regex")
   # Element type in which the frozen base is held.
   base: str = option("float32", choices=("float32", "bfloat16"))
-  # A directory of PEFT adapter files to begin with, which bring rank, alpha
-  # and targets along; "": new adapters, which change nothing yet.
+  # A directory of PEFT adapter files to start from, which define rank, alpha
+  # and targets; "": new adapters, which do not change the base's outputs yet.
   init: str = option("", kind="local", machine=True)
 
 
@@ -286,37 +295,38 @@ class Train:
   seed: int | None = option(None, newer=True, **_SEED)
   # Examples per step.
   batch_size: int = option(16, low=1, **machine_options.STEP)
-  # Peak learning rate; the first step uses it.
+  # Peak learning rate; without warm-up, that of the first step.
   learning_rate: float = option(3e-4, low=0.0)
-  # Share of the peak that it ends at.
+  # Final learning rate, as a share of the peak.
   final_share: float = option(0.1, low=0.0, high=1.0)
-  # How it falls from the peak to that share.
+  # How the learning rate falls from the peak to that share.
   schedule: str = selector("cosine", "schedule")
-  # The step at which it would reach that share: the number of steps; released:
-  # 1 more if the last step is full, as N // batch_size + 1 in the released
-  # code.
+  # Step at which that share would be reached. steps: the number of steps;
+  # released: N // batch_size + 1 for N examples, as in the released code, which
+  # is one more if the last step is full.
   schedule_end: str = option("steps", choices=("steps", "released"), newer=True)
-  # Steps of linear warm-up, fewer than the order has.
+  # Steps of linear warm-up; must be fewer than the order has.
   warmup_steps: int = option(0, low=0)
   # Decay of Adam's first moment, below 1.
   b1: float = option(0.9, **_DECAY)
   # Decay of Adam's second moment, below 1.
   b2: float = option(0.95, **_DECAY)
-  # Added outside the square root; above 0.
+  # Adam's epsilon, which is added outside the square root; above 0.
   eps: float = option(
       1e-5, above=0.0, why="a gradient of 0 would be divided by 0"
   )
-  # Share of each parameter that a step of rate 1 takes away (AdamW).
+  # Share of each parameter that a step with a learning rate of 1 subtracts
+  # (AdamW).
   weight_decay: float = option(0.0, low=0.0)
-  # Largest global gradient norm; 0: gradients are not clipped.
+  # Maximum global norm of gradients; 0: they are not clipped.
   clip: float = option(1.0, low=0.0)
   # Element type in which Adam's first moment is held.
   first_moment: str = option("float32", choices=("float32", "bfloat16"))
-  # Decay of an exponential moving average of the parameters over the steps,
-  # which is evaluated beside them as NAME@ema; 0: there is none.
+  # Decay per step of an exponential moving average of the parameters, which is
+  # evaluated in addition to them as NAME@ema; 0: no average.
   ema: float = option(0.0, newer=True, **_DECAY)
-  # Snapshots of the parameters, the newest ones, whose mean is evaluated beside
-  # them as NAME@mean; 0: there is none.
+  # Number of the newest snapshots of the parameters whose mean is evaluated in
+  # addition to the parameters as NAME@mean; 0: no mean.
   mean_of: int = option(
       0,
       low=0,
@@ -326,8 +336,9 @@ class Train:
   )
   # Steps between these snapshots; step 0 is the first.
   mean_every: int = option(10, low=1, newer=True)
-  # 1: mean over the loss tokens of the batch. n: mean of the n token means of
-  # examples i, i+n, … (the released code's 2 devices x 8 examples: 2).
+  # How the loss is averaged. 1: over all loss tokens of the batch; n: the mean
+  # of n means, each over the loss tokens of examples i, i+n, … (2 for the
+  # released code's 2 devices with 8 examples each).
   loss_groups: int = option(1, low=1)
 
 
@@ -338,35 +349,36 @@ class Eval:
   The selected evaluator adds its own options.
   """
 
-  # What is evaluated; docs/evaluations.md.
+  # What is evaluated; see docs/evaluations.md.
   type: str = selector("loss", "evaluator", bare=True)
-  # The held-out set.
+  # The held-out set to evaluate.
   split: str = option("heldout")
-  # Most examples to evaluate, always the same ones: the first of each task,
+  # Maximum number of examples, always the same ones: the first of each task,
   # then the second of each, …; -1: all.
   max_examples: int = option(-1, low=-1)
-  # Most examples of each task, in the same sequence; -1: all.
+  # Maximum number of examples of each task, in the same sequence; -1: all.
   per_task: int = option(-1, low=-1, newer=True)
-  # Seed of a random sequence of the set's examples, as Dataset.shuffle of
-  # Hugging Face draws it, from which max_examples and per_task take the first;
-  # None: that of the ids.
+  # Seed that shuffles the set as Hugging Face's Dataset.shuffle does, before
+  # max_examples and per_task take the first examples; None: no shuffle.
   draw: int | None = option(None, newer=True, **_SEED)
-  # loss: what an example counts that has no answer token, see data.unanswered:
-  # nothing; or a loss of 0, as in the released code.
+  # For the type loss: how an example without an answer token counts (see
+  # data.unanswered). exclude: not at all; zero: as a loss of 0, as in the
+  # released code.
   unanswered: str = option("exclude", choices=("exclude", "zero"), newer=True)
-  # Steps between evaluations; step 0 and the last are always evaluated.
+  # Steps between evaluations; step 0 and the last step are always evaluated.
   every_steps: int = option(10, low=1)
 
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-  """What a run should show; the report says whether it does."""
+  """A value that a run should reach; the report says whether it does."""
 
   # A path in metrics.jsonl, such as "heldout/loss".
   metric: str = option("heldout/loss")
-  # Over which evaluations.
+  # The evaluations that count: the last one, the mean of all after step 0, or
+  # the mean of those in the first tenth of the steps.
   measure: str = option("final", choices=("final", "mean", "first_tenth"))
-  # The value to stay below, and the one to come above; at least one of them.
+  # Exclusive upper and lower bounds of the metric; at least one must be set.
   below: float | None = option(None)
   above: float | None = option(None)
 
@@ -375,13 +387,14 @@ class Target:
 class Plan:
   """What `--stage=plan` plans for."""
 
-  # A TPU topology such as "v5e:4x4", or one chip such as "H200 SXM"; "" for
-  # the devices that are here.
+  # A TPU topology such as "v5e:4x4", or one chip such as "H200 SXM"; "": the
+  # local devices.
   topology: str = option("", machine=True)
   # Rows of a step; 0: as in the order's most expensive shape or, if there is no
   # order yet, one for each example.
   rows: int = option(0, low=0, machine=True, **machine_options.STEP)
-  # Tokens of a row; 0: likewise, or data.max_length.
+  # Tokens of a row; 0: as in that shape or, if there is no order yet,
+  # data.max_length.
   length: int = option(0, low=0, machine=True, **_POSITIONS)
   # Share of the tokens of a row group that carry loss, and need logits.
   loss_share: float = option(
@@ -397,10 +410,10 @@ class Plan:
 class Config:
   """One experiment."""
 
-  # Names the run's directory.
+  # Name of the experiment, with which the name of the run's directory begins.
   name: str = option("run")
-  # Draws the suite's instances, shuffles, and new parameters, except where
-  # data.seed, data.heldout_seed, order.seed or train.seed do.
+  # Seed of the suite's instances, of shuffles and of new parameters, unless
+  # data.seed, data.heldout_seed, order.seed or train.seed replaces it.
   seed: int = option(0, **_SEED)
   data: Data = section(Data)
   order: Order = section(Order)
@@ -413,27 +426,28 @@ class Config:
   )
   # Training examples whose losses are followed.
   probe: Probe = section(Probe, newer=True)
-  # What the run should show, by name.
+  # Values that the run should reach, by name.
   targets: Mapping[str, Target] = dataclasses.field(
       default_factory=dict, metadata=dict(of=Target, machine=True)
   )
-  # "RUN@STEP": the run begins with the full state of another run's checkpoint
-  # and goes on under the order of this config; "": it begins with step 0. RUN is
-  # a directory; of a run in a bucket, the URL of one in the same workdir.
+  # "RUN@STEP": the run starts from the full state of another run's checkpoint
+  # and continues under the order of this config; "": it starts at step 0. RUN
+  # is a directory or, for a run in a bucket, the URL of one in the same
+  # workdir.
   fork: str = option("", newer=True)
-  # What a fork consumes. rest: the order of the examples that RUN did not
-  # consume before STEP; all: the order of all examples, some of which may come
-  # again; tail: what that order has from STEP on.
+  # What a fork consumes. rest: an order of the examples that RUN did not
+  # consume before STEP; all: an order of all examples, some of which may be
+  # repeated; tail: the part of that order from STEP on.
   fork_order: str = option("rest", choices=PARTS, newer=True)
   machine: Machine = section(Machine, machine=True)
-  # Most points of a sweep that are trained as one program, of those that have
-  # one shape; -1: as many as the devices have room for, where that is a gain.
+  # Maximum number of points of a sweep, all with the same shapes, that are
+  # trained as one program; -1: as many as fit on the devices, if that is
+  # faster.
   population: int = option(1, low=-1, machine=True)
-  # Steps [first, beyond) whose trace is written to the run's profile/; ():
-  # none.
+  # Steps [first, end) to trace, into the run's profile/; (): none.
   profile: tuple[int, ...] = option((), low=0, machine=True)
   plan: Plan = section(Plan, machine=True)
-  # Modules that register components: next to the config file, or importable.
+  # Modules that register components; next to the config file, or importable.
   plugins: tuple[str, ...] = option((), machine=True)
 
   @property

@@ -25,21 +25,24 @@ _RELEASED: dict[str, Any] = dict(
 class GenerateOptions(judge.JudgedOptions):
   """The options of `generate`: how tokens are chosen."""
 
-  # How tokens are selected: the likeliest; drawn as the options below say; or
-  # drawn as the released code does (top_p 0.9, temperature 0.9, penalty 1.2, no
-  # empty answer, and BOS twice if the tokenizer has it).
+  # How tokens are selected. greedy: the likeliest one; sample: drawn as the
+  # options below define; released: drawn as the released code does (top_p 0.9,
+  # temperature 0.9, penalty 1.2, no empty answer, and BOS twice if the
+  # tokenizer has it).
   decoding: str = option("greedy", choices=("greedy", "sample", "released"))
-  # Most tokens of an answer, with its end token.
+  # Maximum number of tokens of an answer, including its end token.
   max_new_tokens: int = option(
       128, low=1, high=2**31 - 1, why="positions are int32"
   )
-  # sample: the logits are divided by it; 0: the likeliest token.
+  # For sample: divides the logits; 0: the likeliest token is taken.
   temperature: float = option(1.0, low=0.0)
-  # sample: draws from this many of the likeliest tokens; 0: all.
+  # For sample: number of the likeliest tokens to draw from; 0: all.
   top_k: int = option(0, low=0)
-  # sample: draws from the likeliest tokens whose probabilities add up to it.
+  # For sample: draws from the likeliest tokens whose probabilities add up to
+  # this.
   top_p: float = option(1.0, low=1e-6, high=1.0)
-  # sample: the logits of tokens that the answer already has are divided by it.
+  # For sample: divides the logits of tokens that the answer already has
+  # (multiplies negative ones); 1: no penalty.
   penalty: float = option(1.0, low=1.0)
 
   def check(self, location: str) -> None:

@@ -31,14 +31,15 @@ class HarnessOptions:
 
   # Names of tasks, or of groups of tasks.
   tasks: tuple[str, ...] = option(())
-  # A directory of tasks (YAML files) besides the harness's own; "": none.
+  # A directory of tasks (YAML files) in addition to the harness's own; "":
+  # none.
   task_files: str = option("", kind="local", machine=True)
-  # Solved examples in a prompt; -1: as each task says, or none.
+  # Number of solved examples in a prompt; -1: as each task defines, or none.
   few_shot: int = option(-1, low=-1)
-  # Whether prompts are turns of the tokenizer's chat template.
+  # Whether prompts are formatted as turns of the tokenizer's chat template.
   chat_template: bool = option(False)
-  # Whether BOS comes before a text that does not begin with it: if the
-  # tokenizer puts it there, always or never.
+  # Whether BOS is put before a text that does not begin with it. tokenizer: if
+  # the tokenizer puts it there; always; never.
   bos: str = option("tokenizer", choices=harness_model.BOS)
 
   def check(self, location: str) -> None:

@@ -16,8 +16,8 @@ from zsgen.evals import api, majority
 class JudgedOptions:
   """The options of evaluators that score written answers."""
 
-  # How ROUGE splits texts into words: those of any script; or the letters a to
-  # z and digits only, as rouge-score does.
+  # What ROUGE takes for words. any_script: words of any script; rouge_score: runs
+  # of the letters a to z and digits, as in rouge-score.
   rouge_words: str = option("any_script", choices=scores.WORDS, newer=True)
 
 

@@ -29,13 +29,15 @@ class RewardOptions(generate.GenerateOptions):
   # The reward model: a directory in Hugging Face's layout, or a name on the
   # hub.
   reward_model: str = option("", kind="local", machine=True)
-  # What is scored: answers that the model writes, or the first references.
+  # What is scored. generated: answers that the model writes; references: the
+  # first reference of each example.
   answers: str = option("generated", choices=("generated", "references"))
-  # The text that the reward model reads: by its own chat template; or "Human:
-  # …", a blank line and "Assistant: …", for UltraRM and as in 2406.11721.
+  # The text that the reward model reads. template: that of its own chat
+  # template; ultra: "Human: …", a blank line and "Assistant: …", for UltraRM
+  # and as in 2406.11721.
   form: str = option("template", choices=reward_texts.FORMS)
-  # Longer texts are cut at the end; the metric `cut_texts` is the share of
-  # these.
+  # Maximum number of tokens of such a text; longer ones are cut at the end, and
+  # the metric `cut_texts` is their share.
   reward_length: int = option(
       2048, low=1, high=2**31 - 1, why="positions are int32"
   )

@@ -51,10 +51,10 @@ def constant(step: int, steps: int, options: Constant) -> float:
 class Wsd:
   """The options of `wsd`."""
 
-  # Share of the steps, the last ones, in which the learning rate falls.
+  # Share of the steps, at the end, in which the learning rate falls.
   decay_share: float = option(0.2, above=0.0, high=1.0)
-  # How it falls: in a straight line, or by 1 - sqrt(share of the decay that is
-  # done).
+  # How the learning rate falls. sqrt: as 1 - sqrt(x), where x is the elapsed
+  # share of the decay; linear: in a straight line.
   decay: str = option("sqrt", choices=("sqrt", "linear"))
 
 

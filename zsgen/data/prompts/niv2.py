@@ -39,11 +39,11 @@ from zsgen.data import suite, tokenizers
 class Options(config.Data):
   """The options of the prompt `niv2`."""
 
-  # Most positive examples to show, as far as they fit.
+  # Maximum number of positive examples to show, as far as they fit.
   shots: int = option(2, low=0)
-  # Most negative examples to show, as far as they fit.
+  # Maximum number of negative examples to show, as far as they fit.
   negative_shots: int = option(0, low=0)
-  # Most tokens of the prompt.
+  # Maximum number of tokens of the prompt.
   prompt_tokens: int = option(1024, low=1)
   # Whether to show the explanations of the examples.
   explanations: bool = option(False)

@@ -33,11 +33,11 @@ _ROLES = {"human": "user", "gpt": "assistant"}
 class Options(options.Files):
   """The options of the source `flan_mini`."""
 
-  # Which turns of a conversation are an example: the first question and answer
-  # (E1, E3 and E6 to E8), or all (E2, E4 and E5).
+  # Which turns of a conversation form an example. first: the first question and
+  # answer (E1, E3 and E6 to E8); all: all of them (E2, E4 and E5).
   turns: str = option("first", choices=("first", "all"), newer=True)
-  # Whether turns are read as in the released code: questions and answers in
-  # turn, whoever speaks, and empty ones too.
+  # Whether turns are read as in the released code: as alternating questions and
+  # answers, whoever speaks, including empty ones.
   as_released: bool = option(False, newer=True)
 
 

@@ -25,7 +25,7 @@ _SHOTS = {"Positive Examples": True, "Negative Examples": False}
 class Options(options.Files):
   """The options of `niv2`."""
 
-  # The official split.
+  # The official split to use.
   track: str = option("default", choices=("default", "xlingual"))
 
 

@@ -15,18 +15,20 @@ _MAX_INSTANCES = 10**6
 class Rows(config.Data):
   """The options of sources whose rows somebody else has written."""
 
-  # Held-out sets by name; empty for those that the source has of its own.
+  # Held-out sets by name; {}: the source's own.
   heldout: Mapping[str, config.Heldout] = dataclasses.field(
       default_factory=dict, metadata=dict(of=config.Heldout)
   )
-  # For a row that cannot be used: stop, or leave it out and count it.
+  # What to do with a row that cannot be used. error: stop; skip: leave it out
+  # and count it.
   on_bad_row: str = option("error", choices=("error", "skip"))
-  # Whether to leave out training examples that repeat prompt and answer.
+  # Whether to leave out training examples that repeat the prompt and answer of
+  # another one.
   deduplicate: bool = option(False)
-  # Which examples of a task are used.
+  # How the examples of a task are drawn.
   draw: str = option("seed", choices=draws.DRAWS)
-  # Seed of held-out sets without their own: of shares, instances and
-  # references; None: drawn with the training examples.
+  # Seed of held-out sets without a seed of their own: of shares, instances and
+  # references; None: they are drawn together with the training examples.
   heldout_seed: int | None = option(None, low=0, high=2**32 - 1, newer=True)
 
   def check(self, section: str) -> None:
@@ -39,7 +41,7 @@ class Rows(config.Data):
 class Files(Rows):
   """The options of sources that read files."""
 
-  # The file, directory or glob.
+  # The file, directory or glob to read.
   path: str = option("", machine=True)
 
 
@@ -47,7 +49,7 @@ class Files(Rows):
 class Table(Files):
   """The options of sources that read columns of files."""
 
-  # Where the parts of an example are.
+  # Names of the columns with the parts of an example.
   fields: config.Fields = section(config.Fields)
 
 

@@ -15,9 +15,9 @@ class Options(options.Rows):
 
   # The name of the Task or Mixture.
   dataset: str = option("")
-  # The module that registers it.
+  # The module that registers the Task or Mixture.
   module: str = option("")
-  # Where the parts of an example are.
+  # Names of the features with the parts of an example.
   fields: config.Fields = section(config.Fields)
 
 

@@ -14,7 +14,7 @@ from zsgen.data.sources import child, options
 class Options(options.Table):
   """The options of `tfds`; `path` is the directory of prepared data sets."""
 
-  # The name of the dataset.
+  # The dataset, as NAME[/CONFIG][:VERSION].
   dataset: str = option("")
 
 

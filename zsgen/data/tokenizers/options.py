@@ -10,7 +10,8 @@ from zsgen.core.schema import option
 class Files(config.Data):
   """What tokenizers that are read from files add to `config.data`."""
 
-  # sentencepiece: a .model file; hf: a directory or a name on the hub.
+  # The tokenizer's files. sentencepiece: a .model file; hf: a directory, or a
+  # name on the hub.
   tokenizer_path: str = option("", kind="local", machine=True)
 
 

@@ -15,7 +15,8 @@ from zsgen.core.schema import option
 class Budget:
   """The option of arrangements whose orders have a chosen length."""
 
-  # Training examples in the order; -1: all that the arrangement gives.
+  # Number of training examples in the order; -1: all that the arrangement
+  # yields.
   budget: int = option(-1, low=-1)
 
   def check(self, location: str) -> None:

@@ -18,7 +18,7 @@ class Options(multiset.Options):
 
   # What a cluster is: a task, a category, or a k-means cluster of embeddings.
   by: str = option("task", choices=("task", "category", "kmeans"))
-  # Number of clusters of k-means.
+  # Number of k-means clusters.
   clusters: int = option(100, low=1)
 
   def check(self, location: str) -> None:

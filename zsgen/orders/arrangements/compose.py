@@ -22,7 +22,7 @@ _LONGEST = 2**30
 class Parts:
   """The option of arrangements that are put together from other orders."""
 
-  # The orders that are combined: dictionaries of options of an order.
+  # The orders to combine, as dictionaries of options of `config.order`.
   parts: tuple[config.Order, ...] = option(())
 
   def check(self, location: str) -> None:
@@ -72,13 +72,13 @@ class Interleave(Joined):
 class Take(Part):
   """The options of `take`."""
 
-  # The first position that is taken, from 0.
+  # The first position to take, counted from 0.
   start: int = option(0, low=0)
-  # The position after the last one that is taken; -1: the end. If the part has
-  # fewer examples, `short` in the manifest is the number that is missing.
+  # The position after the last one to take; -1: the end. If the part has fewer
+  # examples, `short` in the manifest is the number of missing ones.
   stop: int = option(-1, low=-1)
   # Takes every (length // spread)-th example, as the released `uniform`
-  # selection does; 0: all.
+  # selection does; 0: every example.
   spread: int = option(0, low=0)
 
   def check(self, location: str) -> None:
@@ -95,11 +95,11 @@ class Take(Part):
 class Repeat(Part):
   """The options of `repeat`."""
 
-  # Number of repetitions.
+  # Number of epochs.
   epochs: int = option(
       1, low=1, high=10**5, why="each epoch is arranged by itself"
   )
-  # Whether every epoch is drawn again, epoch e with seed + e * 2**32.
+  # Whether every epoch is drawn anew, epoch e with seed + e * 2**32.
   fresh: bool = option(False)
 
 

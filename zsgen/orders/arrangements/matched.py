@@ -15,8 +15,8 @@ from zsgen.orders.arrangements import arranged, compose
 class Matched(compose.Part):
   """The options of `matched`."""
 
-  # Groups of the pool by length, with equally many examples; an example is
-  # replaced by one of its group.
+  # Number of groups of equal size into which the pool is divided by length; an
+  # example is replaced by one of its group.
   groups: int = option(100, low=1, high=10**6, why="the pool is in memory")
 
 

@@ -13,7 +13,7 @@ from zsgen.orders.arrangements import arranged
 class Selection(arranged.Budget):
   """The options that select the shared examples; see `passes`."""
 
-  # Most examples of one task; -1: no limit.
+  # Maximum number of examples of each task; -1: no limit.
   per_task: int = option(-1, low=-1)
 
 
@@ -21,8 +21,8 @@ class Selection(arranged.Budget):
 class Options(Selection):
   """The options of arrangements of the shared examples."""
 
-  # Whether to draw as the released code does (Python's and NumPy's old
-  # generators, tasks in the suite's order) instead of with zsgen's
+  # Whether to draw as the released code does (with Python's and NumPy's legacy
+  # generators, and tasks in the suite's order) instead of with zsgen's
   # permutations.
   as_released: bool = option(False)
 

@@ -16,10 +16,11 @@ from zsgen.orders.arrangements import arranged, tmt
 class Options(arranged.Budget):
   """The options of `released`."""
 
-  # Which of the released code's settings.
+  # One of the released code's settings.
   setting: str = option("NFT", choices=("NFT", "FFT", "RT", "MIN", "MAX"))
-  # What nearness is: the dot product of vectors on the grid; or their cosine in
-  # float64, as in the released code but for its float32 sums.
+  # How nearness is computed. grid: the dot product of vectors on the grid;
+  # exact: their cosine in float64, as in the released code except for its
+  # float32 sums.
   cosine: str = option("grid", choices=("grid", "exact"), newer=True)
 
   @property

@@ -36,14 +36,15 @@ def _digest(path: str) -> str:
 class Options(multiset.Selection):
   """The options of `scored`."""
 
-  # The number that sorts examples: that of a file; their tokens (of prompt and
-  # answer, of the prompt, with loss); a loss by the parameters that the run
-  # starts from; or a distance to the held-out set.
+  # The number by which examples are sorted: one from a file; a count of tokens
+  # (of prompt and answer, of the prompt, with loss); a loss or ratio of losses
+  # by the parameters that the run starts from; or a distance to the held-out
+  # set.
   score: str = option(
       "tokens",
       choices=(_FILE, *_LENGTHS, *model_scores.NAMES, *measures.MEASURES),
   )
-  # The sequence of the sorted examples.
+  # The sequence into which sorted examples are put.
   sequence: str = option(
       "ascending",
       choices=(
@@ -58,27 +59,29 @@ class Options(multiset.Selection):
   )
   # A CSV, JSONL or Parquet file with scores, for score="file".
   path: str = option("", kind="local", machine=True, hashed=_digest)
-  # The column of that file with the scores.
+  # The column of that file that has the scores.
   column: str = option("score")
-  # What nearness is: the dot product of vectors on the grid; or their cosine in
-  # float64, as in the released code but for its float32 sums.
+  # How nearness is computed. grid: the dot product of vectors on the grid;
+  # exact: their cosine in float64, as in the released code except for its
+  # float32 sums.
   cosine: str = option("grid", choices=("grid", "exact"), newer=True)
-  # Whether the sequence begins with the highest score, not the lowest.
+  # Whether the sequence begins with the highest score instead of the lowest.
   highest_first: bool = option(False)
-  # Layers of fold, zigzag and the borders of stair and saw; None: the published
-  # 5 (fold, zigzag), 3 (stair) or 2 (saw).
+  # Number of layers of fold, of zigzag, and at the borders of stair and saw;
+  # None: the published 5 (fold, zigzag), 3 (stair) or 2 (saw).
   layers: int | None = option(None, low=2, high=2**31)
-  # Sections of stair and saw; None: the published 2 (stair) or 3 (saw).
+  # Number of sections of stair and saw; None: the published 2 (stair) or 3
+  # (saw).
   sections: int | None = option(None, low=2, high=2**20)
   # Share of the examples that is rearranged on either side of a border between
   # sections; None: the published 0.225 (stair) or 0.075 (saw).
   radius: float | None = option(None, above=0.0, high=0.5)
-  # Percent of the examples in the front of segment.
+  # Percentage of the examples in the front part of segment.
   front: int = option(30, low=0, high=100)
-  # Percent of the examples in the back of segment.
+  # Percentage of the examples in the back part of segment.
   back: int = option(30, low=0, high=100)
-  # Successive positions that are shuffled within themselves at the end; 0:
-  # none.
+  # Length of the windows of successive positions that are finally shuffled,
+  # each on its own; 0: no shuffle.
   window: int = option(0, low=0)
 
   def check(self, location: str) -> None:

@@ -17,12 +17,13 @@ class Options(multiset.Options):
 
   # The distance of an example to the held-out set.
   measure: str = option("wsd", choices=tuple(measures.MEASURES))
-  # What is measured and sorted: examples or tasks.
+  # What is measured and sorted. instance: examples; task: whole tasks.
   granularity: str = option("instance", choices=("instance", "task"))
-  # What comes first.
+  # Which examples come first; random: the sequence is random.
   pick: str = option("nearest", choices=("nearest", "farthest", "random"))
-  # What nearness is: the dot product of vectors on the grid; or their cosine in
-  # float64, as in the released code but for its float32 sums.
+  # How nearness is computed. grid: the dot product of vectors on the grid;
+  # exact: their cosine in float64, as in the released code except for its
+  # float32 sums.
   cosine: str = option("grid", choices=("grid", "exact"), newer=True)
 
   def check(self, location: str) -> None:

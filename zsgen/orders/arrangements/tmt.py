@@ -20,17 +20,20 @@ from zsgen.orders.arrangements import arranged
 class Options(arranged.Budget):
   """The options of `tmt`."""
 
-  # What a held-out example picks in a round.
+  # Which training example a held-out example picks in each round.
   pick: str = option("nearest", choices=("nearest", "farthest"))
-  # The sequence of the picked examples; reversed: example by example, so that
-  # ids descend inside a round, as in the released code.
+  # The sequence of the picked examples. rounds: round by round; reversed: all
+  # examples backwards, so that ids descend within a round, as in the released
+  # code; shuffled: at random.
   sequence: str = option("rounds", choices=("rounds", "reversed", "shuffled"))
-  # The sequence inside a round; id: ascending ids, as in the released code.
+  # The sequence within a round. id: ascending ids, as in the released code;
+  # shuffled: at random.
   in_round: str = option("id", choices=("id", "shuffled"))
-  # Uses only rounds [first, end), counted from 0; (): all.
+  # The rounds to use, [first, end), counted from 0; (): all.
   rounds: tuple[int, ...] = option((), low=0)
-  # What nearness is: the dot product of vectors on the grid; or their cosine in
-  # float64, as in the released code but for its float32 sums.
+  # How nearness is computed. grid: the dot product of vectors on the grid;
+  # exact: their cosine in float64, as in the released code except for its
+  # float32 sums.
   cosine: str = option("grid", choices=("grid", "exact"), newer=True)
 
   def check(self, location: str) -> None:

@@ -25,12 +25,12 @@ _MOST_PAIRS = 2**24
 class Options(multiset.Options):
   """The options of `transport`."""
 
-  # What comes first.
+  # Which examples come first; random: the sequence is random.
   pick: str = option("nearest", choices=("nearest", "farthest", "random"))
-  # Most pairs of training and held-out examples that are solved exactly; a
-  # pair takes about 50 bytes.
+  # Maximum number of pairs of training and held-out examples for an exact plan;
+  # each pair takes about 50 bytes.
   exact_pairs: int = option(20_000_000, low=0)
-  # Weight of the entropy for more pairs, as a share of the mean cost.
+  # Weight of the entropy if there are more pairs, as a share of the mean cost.
   epsilon: float = option(0.01, low=1e-4)
 
   @property

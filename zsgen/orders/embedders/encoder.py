@@ -216,9 +216,9 @@ class Encoder(chunks_lib.ChunkEmbedder):
 class Options:
   """The options of `encoder`."""
 
-  # A Hugging Face directory, or a name on the hub.
+  # The encoder: a Hugging Face directory, or a name on the hub.
   encoder: str = option("", kind="local", machine=True)
-  # Element type of its activations.
+  # Element type of the encoder's activations.
   encoder_dtype: str = option("float32", choices=DTYPES)
 
 

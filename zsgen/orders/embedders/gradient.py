@@ -39,16 +39,17 @@ _ROWS = 1024
 class Options(by_model.Options):
   """The options of `gradient`."""
 
-  # The parameters at which gradients are taken: "RUN@STEP", a run's directory
-  # or URL and the step of a checkpoint, for each; (): those that the run starts
-  # from, which have no moments of Adam, and, when its order is arranged anew,
-  # those of that time, with their moments.
+  # Checkpoints at whose parameters gradients are taken, each "RUN@STEP": a
+  # run's directory or URL, and a step. (): the parameters that the run starts
+  # from, without moments of Adam, and, when its order is arranged anew, those
+  # at that step, with their moments.
   checkpoints: tuple[str, ...] = option((), machine=True)
-  # Trained parameters that gradients are taken by: a regular expression over
-  # their whole path, such as r"blocks/.*/mlp/.*"; of a run with adapters, the
-  # adapters are trained.
+  # Trained parameters (in a run with adapters, the adapters) by which gradients
+  # are taken: a regular expression for their whole path, such as
+  # r"blocks/.*/mlp/.*".
   gradient_parameters: str = option(".*", kind="regex")
-  # Dimensions that the gradients of each checkpoint are projected to.
+  # Number of dimensions to which the gradients of each checkpoint are
+  # projected.
   gradient_dim: int = option(
       512, low=1, high=2**20, why="a block of the projection is held in memory"
   )

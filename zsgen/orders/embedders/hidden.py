@@ -25,12 +25,12 @@ _TOKENS = 8192
 class Options(by_model.Options):
   """The options of `hidden`."""
 
-  # The parameters that embed: "RUN@STEP", a run's directory or URL and the step
-  # of a checkpoint; "": those that the run starts from and, when its order is
-  # arranged anew, those of that time.
+  # Checkpoint whose parameters embed texts, "RUN@STEP": a run's directory or
+  # URL, and a step. "": the parameters that the run starts from and, when its
+  # order is arranged anew, those at that step.
   checkpoint: str = option("", machine=True)
-  # Blocks whose output is read, 0 for the embedding; -1: that of the last one
-  # after the final norm.
+  # Number of blocks after which hidden states are read. 0: those of the
+  # embedding; -1: those of the last block, after the final norm.
   hidden_layer: int = option(-1, low=-1)
 
   @staticmethod

@@ -47,7 +47,7 @@ class Minilm(encoder.Encoder):
 class Options:
   """The options of `minilm`."""
 
-  # Element type of its activations.
+  # Element type of the encoder's activations.
   encoder_dtype: str = option("float32", choices=encoder.DTYPES)
 
 

@@ -75,8 +75,8 @@ def split(entry: task.Task) -> str:
 class Options(options.Generated):
   """The options of `synth`."""
 
-  # Further families of three training tasks, on made-up languages: far from all
-  # held-out tasks.
+  # Number of additional families of three training tasks on made-up languages,
+  # which are far from all held-out tasks.
   far_families: int = option(
       0,
       low=0,
