@@ -34,7 +34,7 @@ class Options(options.Files):
   """The options of the source `flan_mini`."""
 
   # Which turns of a conversation form an example. first: the first question and
-  # answer (E1, E3 and E6 to E8); all: all of them (E2, E4 and E5).
+  # answer (E6 to E8); all: all of them (E1 to E5).
   turns: str = option("first", choices=("first", "all"), newer=True)
   # Whether turns are read as in the released code: as alternating questions and
   # answers, whoever speaks, including empty ones.
