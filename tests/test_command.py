@@ -36,7 +36,10 @@ BROKEN = "def get_config(:\n  pass\n"
 
 BAD = (
     ([], "no experiment is named"),
-    (["--config=configs/tnt.py"], "No such file"),
+    (
+        ["--config=configs/tnt.py"],
+        "'configs/tnt.py'. Check the path; a relative one begins in /",
+    ),
     (["--config={broken}"], "broken.py, line 1"),
     (["--config={failing}"], "failing.py: RuntimeError: boom"),
     (["--confg=configs/tmt.py"], "Did you mean"),

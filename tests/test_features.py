@@ -1,5 +1,7 @@
 """Every arrangement works on vectors of a model, as on those of texts."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -41,6 +43,12 @@ def test_every_arrangement_reads_vectors_of_a_model(small, tmp_path, embedder):
   store = store_lib.open_store(order.store_path)
   measured = trace.make(order, store, batch_size=4, every=4)
   assert measured.description["embedder"] == embedder["embedder"]
+  # Without them, a run makes them again by its model.
+  shutil.rmtree(tmp_path / "embeddings")
+  measured.path.unlink()
+  small.order.trace_every = 4
+  zsgen.run(small, tmp_path, ["order"])
+  assert trace.find(order, "heldout").table == measured.table
 
 
 @pytest.mark.slow

@@ -11,30 +11,31 @@ from zsgen.orders import trace
 from zsgen.verify import command as verify_command
 
 
-def _store(order):
-  return store_lib.open_store(order.store_path)
-
-
 def test_an_order_is_measured_once(small, tmp_path, monkeypatch, capsys):
   path = zsgen.run(small, tmp_path, ["order"]).order
   small.order.trace_every = 4
   assert zsgen.run(small, tmp_path, ["order"]).order == path
   order = order_lib.Order.load(path)
-  found = trace.find(order, "heldout")
-  assert found.steps.tolist() == [4, 8, 10]
-  expected = trace.make(order, _store(order), small.train.batch_size, every=4)
-  assert found.table == trace.read(found.path).table
-  assert found.description == expected.description
+  actual = trace.find(order, "heldout")
+  assert actual.steps.tolist() == [4, 8, 10]
+  store = store_lib.open_store(order.store_path)
+  expected = trace.make(order, store, small.train.batch_size, every=4)
+  assert actual.table == trace.read(actual.path).table
+  assert actual.description == expected.description
   for measure in trace.COLUMNS:
-    assert (found.values(measure) == expected.values(measure)).all()
-  assert f"trace    {found.path}" in capsys.readouterr().err
+    assert (actual.values(measure) == expected.values(measure)).all()
+  assert f"trace    {actual.path}" in capsys.readouterr().err
 
   with monkeypatch.context() as patch:
     patch.delattr(trace, "make")
     zsgen.run(small, tmp_path, ["order"])
   small.order.trace_every = 5
   zsgen.run(small, tmp_path, ["order"])
-  assert trace.find(order, "heldout").steps.tolist() == [5, 10]
+  replaced = trace.find(order, "heldout")
+  assert replaced.steps.tolist() == [5, 10]
+  trace.make(order, store, small.train.batch_size, every=5, text="prompt")
+  zsgen.run(small, tmp_path, ["order"])
+  assert trace.find(order, "heldout").description == replaced.description
 
 
 @pytest.mark.slow
@@ -54,6 +55,14 @@ def test_only_evaluations_with_distances_have_a_trace(small, tmp_path):
   order = zsgen.run(small, tmp_path, ["order"]).order
   traces = [path.name for path in order.parent.glob("*.parquet")]
   assert traces == [f"{order.name}.trace-heldout.parquet"]
+
+
+def test_distances_that_no_page_would_show_are_one_message(small, tmp_path):
+  small.order.trace_every = 4
+  small.evals = {"a": {"type": "generate", "max_new_tokens": 2}}
+  with pytest.raises(errors.InputError, match=r"trace_every is 4, but.*'loss'"):
+    zsgen.run(small, tmp_path, ["order"])
+  assert not (tmp_path / "stores").exists()
 
 
 def test_a_damaged_trace_is_one_message(small, tmp_path):
@@ -83,8 +92,8 @@ def test_a_trace_in_a_bucket(small, bucket_url, tmp_path, monkeypatch, capsys):
     patch.delattr(trace, "make")
     copy = zsgen.run(small, bucket_url, ["order"]).order
   assert copy != order
-  found = trace.find(order_lib.Order.load(copy), "heldout")
-  assert found.steps.tolist() == [4, 8, 10]
+  copied = trace.find(order_lib.Order.load(copy), "heldout")
+  assert copied.steps.tolist() == [4, 8, 10]
   capsys.readouterr()
   assert verify_command.main([bucket_url]) == 0
   assert "trace-heldout.parquet: verified" in capsys.readouterr().out

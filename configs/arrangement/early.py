@@ -100,7 +100,8 @@ def get_config(argument: str = "smoke") -> ml_collections.ConfigDict:
     errors.choose(known, data, "the data set, --config=FILE:TIER,DATA=PATH")
   steps = _set_order(config, tier) // config.train.batch_size
   every = tiers.choose(tier).every
-  config.evals.heldout.every_steps = min(every, max(1, int(_ONSET * steps)))
+  interval = min(every, max(1, int(_ONSET * steps)))
+  config.evals.heldout.every_steps = config.order.trace_every = interval
   config.evals.written = {
       "type": "generate",
       "every_steps": every,

@@ -139,6 +139,13 @@ def test_an_order_without_embedder_gets_ngrams(store, workdir):
   )
 
 
+def test_numbers_beyond_the_order_measure_its_end(order, store):
+  for batch_size, every in ((1, 2**63 - 1), (2**63, 1)):
+    (end,) = trace.make(order, store, batch_size, every).examples
+    assert end == len(order)
+  assert trace.find(order, "heldout").steps.tolist() == [1]
+
+
 def test_means_are_over_tasks_that_have_a_value(order, store):
   original = trace.make(order, store, batch_size=4, every=1)
   values = original.values("bigram_kl").copy()

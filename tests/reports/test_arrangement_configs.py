@@ -66,6 +66,14 @@ def test_docstrings_name_command_times_and_targets(root, name):
   assert published_or_not, "Numbers to expect, or that there are none."
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_orders_are_measured_at_each_evaluation(load, name):
+  points = [point for _, point in sweep.points(load(name, "smoke"))]
+  every = {point.order.trace_every for point in points}
+  assert every == {point.evals["heldout"].every_steps for point in points}
+  assert 0 not in every
+
+
 def test_early_with_a_reward_model(load):
   written = load("early", "nano,MODEL").evals.written
   assert written.type == "reward" and written.reward_model == "MODEL"

@@ -207,7 +207,10 @@ def explain(error: Exception, argv: Sequence[str]) -> str:
     return f"{error.filename}, line {error.lineno}: {error.msg}."
   lines = [line.strip() for line in str(error).splitlines() if line.strip()]
   if isinstance(error, OSError):
-    return f"--config: {lines[-1]}."
+    return (
+        f"--config: {lines[-1]}. Check the path; a relative one begins in"
+        f" {os.getcwd()}."
+    )
   if isinstance(error, flags.Error) and _TRACE not in str(error):
     return " ".join(lines)
   config_flags = [

@@ -105,6 +105,7 @@ def make(
     split: str = "heldout",
     embedder: str = "",
     text: str = "",
+    vectors: embeddings.Embeddings | None = None,
 ) -> Trace:
   """Measures an order and writes its trace, replacing an existing one.
 
@@ -119,6 +120,8 @@ def make(
     split: the held-out set.
     embedder: an embedder; "" for the order's own, or "ngram" if it has none.
     text: the text; "" for the order's own, or "prompt+answer" if it has none.
+    vectors: those of all rows, by this embedder and of this text; None to read
+      them, or to make them with the embedder's defaults.
 
   Returns:
     The trace.
@@ -126,28 +129,20 @@ def make(
   Raises:
     InputError: an option is invalid, or embeddings are damaged.
   """
-  _check(batch_size, every, split)
-  origin = order.manifest["made_by"]
-  text = text or origin["text"] or "prompt+answer"
-  description: dict[str, Any] = dict(
-      batch_size=batch_size,
-      every=every,
-      split=split,
-      embedder=embedder or (origin["embedder"] or {}).get("name", "ngram"),
-      text=text,
-      order=order.fingerprint,
-      store=store.fingerprint,
-  )
+  description = describe(order, store, batch_size, every, split, embedder, text)
   heldout = store.split_ids(split)
   # Held-out ids are sorted by task.
   tasks, starts = np.unique(store.task_index[heldout], return_index=True)
   ends = _ends(len(order), batch_size * every)
-  counts, rows = _bigrams(order, store, heldout, text)
+  counts, rows = _bigrams(order, store, heldout, description["text"])
   description["without_bigrams"] = [
       bigrams.count_without_bigrams(side)
       for side in (counts.train, counts.heldout)
   ]
-  vectors = _vectors(order, store, description["embedder"], text)
+  if vectors is None:
+    vectors = _vectors(
+        order, store, description["embedder"], description["text"]
+    )
   measures_by_name = prefixes.distances(
       vectors.take(order.ids), vectors.take(heldout), ends, starts
   )
@@ -161,6 +156,35 @@ def make(
     _write(path, table, description)
   hosts.wait("the trace")
   return Trace(path, description, table)
+
+
+def describe(
+    order: order_lib.Order,
+    store: store_lib.Store,
+    batch_size: int,
+    every: int,
+    split: str,
+    embedder: str = "",
+    text: str = "",
+) -> dict[str, Any]:
+  """Returns what determines a trace, as its description has it.
+
+  See `make` for the arguments.
+
+  Raises:
+    InputError: an option is invalid.
+  """
+  _check(batch_size, every, split)
+  origin = order.manifest["made_by"]
+  return dict(
+      batch_size=batch_size,
+      every=every,
+      split=split,
+      embedder=embedder or (origin["embedder"] or {}).get("name", "ngram"),
+      text=text or origin["text"] or "prompt+answer",
+      order=order.fingerprint,
+      store=store.fingerprint,
+  )
 
 
 def _vectors(
@@ -252,6 +276,7 @@ def _check(batch_size: int, every: int, split: str) -> None:
 
 def _ends(size: int, stride: int) -> np.ndarray:
   """Returns the length of each prefix, int64 [K]; the last has all examples."""
+  stride = min(stride, size)  # A larger one may not be an int64.
   return np.minimum(np.arange(stride, size + stride, stride), size)
 
 
@@ -280,7 +305,7 @@ def _table(
   return pa.table(
       {
           "task": pa.DictionaryArray.from_arrays(task_numbers, tasks),
-          "step": -(-examples // batch_size),
+          "step": -(-examples // min(batch_size, int(ends[-1]))),
           "examples": examples,
           **{
               name: pa.array(values[name].ravel(), from_pandas=True)

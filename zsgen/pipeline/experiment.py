@@ -21,6 +21,7 @@ from zsgen.pipeline import (
     prepare,
     run_directory,
     score,
+    traces,
 )
 from zsgen.pipeline import console as console_lib
 from zsgen.train import batches, forking, lineage, remaking, starts
@@ -59,6 +60,7 @@ class Experiment:
     self.console = console_lib.Console(console)
     checks.check_config(self.config)
     features.check(self.config, self.start)
+    traces.check(self.config)
     self.fork = fork.open_fork(self.config, self.start, self.workdir)
 
   @functools.cached_property

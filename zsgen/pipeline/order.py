@@ -51,5 +51,5 @@ def arrange(
     )
   console.log(f"order    {order.path}")
   hosts.agree("order", {"the order's fingerprint": order.fingerprint})
-  traces.trace(config, store, order, console)
+  traces.trace(config, workdir, store, order, scorer.models, console)
   return order

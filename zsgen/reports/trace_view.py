@@ -29,7 +29,7 @@ def find(
 
   Args:
     run: the run.
-    order: its order; `python -m zsgen.orders trace` measured it.
+    order: its order, which may have been measured.
 
   Raises:
     InputError: a trace is damaged, or of another order.

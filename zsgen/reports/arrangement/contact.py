@@ -1,6 +1,6 @@
 """Targets on the first contact with a similar task: R6, R7 and R14.
 
-They need the trace of each order: `python -m zsgen.orders trace ORDER`.
+They need the trace of each order (`config.order.trace_every`).
 """
 
 from collections.abc import Sequence
