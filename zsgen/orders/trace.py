@@ -34,7 +34,8 @@ _DESCRIPTION, _DIGEST = b"zsgen.trace", b"zsgen.sha256"
 # Errors of fields with other names and types.
 _FIELD_ERRORS = (ValueError, KeyError, TypeError)
 _ADVICE = (
-    "Delete it, or make it again with `python -m zsgen.orders trace ORDER`."
+    "Delete it: a run with config.order.trace_every, or `python -m zsgen.orders"
+    " trace`, makes it again."
 )
 
 
