@@ -343,6 +343,19 @@ def _judged(path, ids, wrong):
   np.save(directory / "loss.npy", np.stack([np.ones_like(last), last]))
 
 
+def _write_with_store(tmp_path, options):
+  """Writes a run and its store; returns the run, and ids, x and z of unseen."""
+  config = rewriting.config(**options)
+  store = prepare.prepare(tmp_path / "stores", config.data, 0)
+  path = rewriting.write(tmp_path, 0.5, store=store.path, **options)
+  ids = store.split_ids("unseen")
+  questions = []
+  for prompt, _ in store.texts(ids):
+    rule, z = prompt.strip().split("\n\n")
+    questions.append((rule.split(" -> ")[0], z))
+  return path, ids, questions
+
+
 def test_exact_match_by_position(tmp_path):
   options = {
       "rules": 4,
@@ -352,15 +365,8 @@ def test_exact_match_by_position(tmp_path):
       "noop_share": 0.25,
       "z_length": 12,  # x of three letters may begin at ten places.
   }
-  config = rewriting.config(**options)
-  store = prepare.prepare(tmp_path / "stores", config.data, 0)
-  path = rewriting.write(tmp_path, 0.5, store=store.path, **options)
-  ids = store.split_ids("unseen")
-  positions = []
-  for prompt, _ in store.texts(ids):
-    rule, z = prompt.strip().split("\n\n")
-    positions.append(z.find(rule.split(" -> ")[0]))
-  positions = np.array(positions)
+  path, ids, questions = _write_with_store(tmp_path, options)
+  positions = np.array([z.find(x) for x, z in questions])
   assert set(positions) == set(range(-1, 10))
   # Right at places 0, 1, 2 and 9, and where there is no x.
   _judged(path, ids, (positions > 2) & (positions < 9))
@@ -379,14 +385,9 @@ def test_exact_match_by_the_first_letter_of_x(tmp_path):
   options = {"rules": 4, "examples": 10, "unseen": 300, "seen": 0}
   options |= {"noop_share": 0.25, "letters": 12, "distinct": "pair"}
   options |= {"x_length": 2, "y_length": 2, "z_length": 8}
-  config = rewriting.config(**options)
-  store = prepare.prepare(tmp_path / "stores", config.data, 0)
-  path = rewriting.write(tmp_path, 0.5, store=store.path, **options)
-  ids = store.split_ids("unseen")
+  path, ids, questions = _write_with_store(tmp_path, options)
   groups = []
-  for prompt, _ in store.texts(ids):
-    rule, z = prompt.strip().split("\n\n")
-    x = rule.split(" -> ")[0]
+  for x, z in questions:
     rest = z.replace(x, "#", 1)  # No letter.
     if rest == z:
       groups.append("none")
